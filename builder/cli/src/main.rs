@@ -1,0 +1,3 @@
+//! The `nodeimg` command: arguments, the host's files and network, messages.
+
+fn main() {}

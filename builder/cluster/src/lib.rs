@@ -1,0 +1,1 @@
+//! The cluster as a file: nodes, PKI, kubeadm configuration, seeds.

@@ -1,0 +1,1 @@
+//! Debian packages as data: versions, relations, indexes, archives, dpkg's database.

@@ -1,0 +1,276 @@
+//! Looking things up by path and changing them.
+//!
+//! Symbolic links on the way to the last name are followed as the kernel would inside the image's own root (`/lib` may be
+//! a link to `usr/lib`); the last name itself never is, except by [`FileTree::follow`]. Nothing is created on the way
+//! unless asked for.
+
+use crate::content::Content;
+use crate::path::{ImgPath, Name};
+use crate::tree::{Dir, File, FileId, FileKind, FileTree, Meta, Node};
+
+/// As many links as Linux follows in one path.
+const MAX_LINKS: u32 = 40;
+
+/// Why an edit cannot be made.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// Something on the way does not exist.
+    #[error("{0} does not exist")]
+    Missing(ImgPath),
+    /// Something on the way is neither a directory nor a link to one.
+    #[error("{0} is not a directory")]
+    NotADirectory(ImgPath),
+    /// A directory stands where a file is to be put.
+    #[error("{0} is a directory")]
+    IsADirectory(ImgPath),
+    /// A link leads in circles or through more than 40 others.
+    #[error("{0} leads through too many symbolic links")]
+    TooManyLinks(ImgPath),
+}
+
+impl FileTree {
+    /// Returns the node at `path`, following links on the way but not the last name.
+    pub fn get(&self, path: &ImgPath) -> Option<&Node> {
+        let real = self.locate(path).ok()?;
+        let (parent, name) = (real.parent()?, real.file_name()?);
+        self.plain_dir(&parent)?.get(&name)
+    }
+
+    /// Returns the directory at `path`, following all links.
+    pub fn dir(&self, path: &ImgPath) -> Option<&Dir> {
+        self.plain_dir(&self.follow(path).ok()?)
+    }
+
+    /// Returns the file at `path` (not a directory), following links on the way but not the last name.
+    pub fn file_at(&self, path: &ImgPath) -> Option<&File> {
+        match self.get(path)? {
+            Node::File(id) => Some(self.file(*id)),
+            Node::Dir(_) => None,
+        }
+    }
+
+    /// Returns the content of the regular file at `path`, following all links.
+    pub fn content(&self, path: &ImgPath) -> Option<&Content> {
+        match &self.file_at(&self.follow(path).ok()?)?.kind {
+            FileKind::Regular(content) => Some(content),
+            _ => None,
+        }
+    }
+
+    /// Returns where `path` really is: links on the way are resolved, the last name is kept and need not exist.
+    pub fn locate(&self, path: &ImgPath) -> Result<ImgPath, EditError> {
+        match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => Ok(self.follow(&parent)?.join(&name)),
+            _ => Ok(path.clone()),
+        }
+    }
+
+    /// Returns where `path` leads when all links are followed, the last name's too; it must exist.
+    pub fn follow(&self, path: &ImgPath) -> Result<ImgPath, EditError> {
+        let mut links = 0;
+        let mut todo: Vec<Vec<u8>> = path.names().map(|it| it.as_bytes().to_vec()).collect();
+        todo.reverse();
+        let mut here = ImgPath::root();
+        while let Some(part) = todo.pop() {
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    here = here.parent().unwrap_or_else(ImgPath::root);
+                    continue;
+                }
+                _ => {}
+            }
+            let dir = self.plain_dir(&here).ok_or_else(|| EditError::NotADirectory(here.clone()))?;
+            let name = Name::new(&part).map_err(|_| EditError::Missing(path.clone()))?;
+            let next = here.join(&name);
+            let node = dir.get(&name).ok_or_else(|| EditError::Missing(next.clone()))?;
+            if let Node::File(id) = node
+                && let FileKind::Symlink(target) = &self.file(*id).kind
+            {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(EditError::TooManyLinks(path.clone()));
+                }
+                if target.first() == Some(&b'/') {
+                    here = ImgPath::root();
+                }
+                todo.extend(target.split(|it| *it == b'/').rev().map(<[u8]>::to_vec));
+            } else {
+                here = next;
+            }
+        }
+        Ok(here)
+    }
+
+    /// Puts a file at `path`, in place of any file there; its directory must exist.
+    pub fn put(&mut self, path: &ImgPath, file: File) -> Result<FileId, EditError> {
+        let id = self.add(file);
+        self.put_name(path, id)?;
+        Ok(id)
+    }
+
+    /// Gives the file `id` another name, in place of any file there: a hard link.
+    pub fn put_name(&mut self, path: &ImgPath, id: FileId) -> Result<(), EditError> {
+        let (dir, name) = self.slot(path)?;
+        if matches!(dir.get(&name), Some(Node::Dir(_))) {
+            return Err(EditError::IsADirectory(path.clone()));
+        }
+        dir.insert(name, Node::File(id));
+        Ok(())
+    }
+
+    /// Makes a directory, or changes the metadata of the one that is there (links to one are followed).
+    pub fn put_dir(&mut self, path: &ImgPath, meta: Meta) -> Result<(), EditError> {
+        if let Ok(real) = self.follow(path) {
+            let dir = self.plain_dir_mut(&real).ok_or_else(|| EditError::NotADirectory(path.clone()))?;
+            dir.meta = meta;
+            return Ok(());
+        }
+        let (dir, name) = self.slot(path)?;
+        if dir.get(&name).is_some() {
+            return Err(EditError::NotADirectory(path.clone()));
+        }
+        dir.insert(name, Node::Dir(Dir::new(meta)));
+        Ok(())
+    }
+
+    /// Makes the directories of `path` that do not exist, each with `meta`; those that exist stay as they are.
+    pub fn make_dirs(&mut self, path: &ImgPath, meta: &Meta) -> Result<(), EditError> {
+        let mut here = ImgPath::root();
+        for name in path.names() {
+            here = here.join(&name);
+            match self.follow(&here) {
+                Ok(real) if self.plain_dir(&real).is_some() => here = real,
+                Ok(_) => return Err(EditError::NotADirectory(here)),
+                Err(_) => self.put_dir(&here, meta.clone())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `path` out with all below it; returns what was there.
+    pub fn take(&mut self, path: &ImgPath) -> Option<Node> {
+        let (dir, name) = self.slot(path).ok()?;
+        dir.remove(&name)
+    }
+
+    /// Moves a file or a directory, in place of any file at `to`.
+    pub fn rename(&mut self, from: &ImgPath, to: &ImgPath) -> Result<(), EditError> {
+        let (dir, name) = self.slot(to)?;
+        if matches!(dir.get(&name), Some(Node::Dir(_))) {
+            return Err(EditError::IsADirectory(to.clone()));
+        }
+        let node = self.take(from).ok_or_else(|| EditError::Missing(from.clone()))?;
+        let (dir, name) = self.slot(to)?;
+        dir.insert(name, node);
+        Ok(())
+    }
+
+    /// Returns the metadata at `path`, to be changed; links on the way are followed, the last name is not.
+    pub fn meta_mut(&mut self, path: &ImgPath) -> Option<&mut Meta> {
+        if path.is_root() {
+            return Some(&mut self.root.meta);
+        }
+        let id = match self.get(path)? {
+            Node::File(id) => *id,
+            Node::Dir(_) => {
+                let real = self.locate(path).ok()?;
+                return self.plain_dir_mut(&real).map(|it| &mut it.meta);
+            }
+        };
+        Some(&mut self.file_mut(id).meta)
+    }
+
+    /// Returns the directory that holds, or would hold, the last name of `path`.
+    fn slot(&mut self, path: &ImgPath) -> Result<(&mut Dir, Name), EditError> {
+        let real = self.locate(path)?;
+        let (Some(parent), Some(name)) = (real.parent(), real.file_name()) else {
+            return Err(EditError::IsADirectory(path.clone()));
+        };
+        let dir = self.plain_dir_mut(&parent).ok_or(EditError::NotADirectory(parent))?;
+        Ok((dir, name))
+    }
+
+    /// Returns the directory at a path that holds no link.
+    fn plain_dir(&self, path: &ImgPath) -> Option<&Dir> {
+        path.names().try_fold(&self.root, |dir, name| match dir.get(&name)? {
+            Node::Dir(dir) => Some(dir),
+            Node::File(_) => None,
+        })
+    }
+
+    fn plain_dir_mut(&mut self, path: &ImgPath) -> Option<&mut Dir> {
+        path.names().try_fold(&mut self.root, |dir, name| match dir.get_mut(&name)? {
+            Node::Dir(dir) => Some(dir),
+            Node::File(_) => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> ImgPath {
+        ImgPath::new(text).unwrap()
+    }
+
+    fn link(target: &str) -> File {
+        File { meta: Meta::default(), kind: FileKind::Symlink(target.into()) }
+    }
+
+    fn file(text: &str) -> File {
+        File { meta: Meta::default(), kind: FileKind::Regular(Content::inline(text.as_bytes())) }
+    }
+
+    fn merged_usr() -> FileTree {
+        let mut tree = FileTree::new(Meta::default());
+        tree.make_dirs(&path("/usr/lib/modules"), &Meta::default()).unwrap();
+        tree.put(&path("/lib"), link("usr/lib")).unwrap();
+        tree
+    }
+
+    #[test]
+    fn links_on_the_way_are_followed() {
+        let mut tree = merged_usr();
+        tree.put(&path("/lib/modules/x"), file("hello")).unwrap();
+        assert!(tree.get(&path("/usr/lib/modules/x")).is_some());
+        assert_eq!(tree.content(&path("/lib/modules/x")).unwrap().len(), 5);
+        tree.put_dir(&path("/lib"), Meta { mode: 0o700, ..Meta::default() }).unwrap();
+        assert_eq!(tree.dir(&path("/usr/lib")).unwrap().meta.mode, 0o700);
+        assert!(matches!(tree.get(&path("/lib")), Some(Node::File(_))));
+        tree.make_dirs(&path("/lib/a/b"), &Meta::default()).unwrap();
+        assert!(tree.dir(&path("/usr/lib/a/b")).is_some());
+    }
+
+    #[test]
+    fn circles_end() {
+        let mut tree = merged_usr();
+        tree.put(&path("/a"), link("b")).unwrap();
+        tree.put(&path("/b"), link("/a")).unwrap();
+        assert_eq!(tree.follow(&path("/a/x")), Err(EditError::TooManyLinks(path("/a/x"))));
+        assert!(tree.put(&path("/a/x"), file("")).is_err());
+    }
+
+    #[test]
+    fn dot_dot_stays_inside() {
+        let mut tree = merged_usr();
+        tree.put(&path("/usr/up"), link("../../../usr/lib")).unwrap();
+        assert_eq!(tree.follow(&path("/usr/up/modules")).unwrap(), path("/usr/lib/modules"));
+    }
+
+    #[test]
+    fn hard_links_share_one_file() {
+        let mut tree = merged_usr();
+        let id = tree.put(&path("/x"), file("1")).unwrap();
+        tree.put_name(&path("/usr/y"), id).unwrap();
+        tree.file_mut(id).meta.mode = 0o600;
+        assert_eq!(tree.file_at(&path("/usr/y")).unwrap().meta.mode, 0o600);
+        assert_eq!(tree.links()[&id], 2);
+        assert!(tree.put(&path("/usr"), file("")).is_err());
+        tree.rename(&path("/x"), &path("/lib/z")).unwrap();
+        assert!(tree.take(&path("/x")).is_none());
+        assert!(tree.take(&path("/usr/lib/z")).is_some());
+    }
+}

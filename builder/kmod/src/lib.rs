@@ -1,0 +1,1 @@
+//! Kernel module indexes: what depmod would write.

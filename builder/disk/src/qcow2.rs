@@ -1,0 +1,14 @@
+//! qcow2, QEMU's copy-on-write disk format, versions 2 and 3.
+//!
+//! QEMU, docs/interop/qcow2. Reads the active layer; refuses what would need another file or a key (backing files,
+//! external data, encryption). Writes compressed images. Snapshots and bitmaps are ignored in and never written.
+
+mod header;
+mod read;
+mod write;
+
+pub use read::{Qcow2, open};
+pub use write::{Qcow2Compression, Qcow2Options, Qcow2Stats, write};
+
+/// The format's name in errors.
+const FORMAT: &str = "qcow2";

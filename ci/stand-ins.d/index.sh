@@ -9,7 +9,7 @@ dist=dists/$suite
 for component in $components; do
   folder=$dist/$component/binary-$arch
   mkdir -p "$folder"
-  if [ -d "$1" ]; then apt-ftparchive packages "$1" > "$folder/Packages"; else : > "$folder/Packages"; fi
+  if [ -d "$1" ]; then apt-ftparchive -o APT::FTPArchive::SHA512=false packages "$1" > "$folder/Packages"; else : > "$folder/Packages"; fi
   shift
   gzip -9nk "$folder/Packages"
   xz -k "$folder/Packages"
@@ -19,10 +19,12 @@ apt-ftparchive -o APT::FTPArchive::Release::Origin=Ubuntu -o APT::FTPArchive::Re
   -o APT::FTPArchive::Release::Suite="$suite" -o APT::FTPArchive::Release::Codename=jammy -o APT::FTPArchive::Release::Version=22.04 \
   -o APT::FTPArchive::Release::Components="$components" -o APT::FTPArchive::Release::Architectures="$arch" \
   -o APT::FTPArchive::Release::Acquire-By-Hash=yes -o APT::FTPArchive::Release::Description="Ubuntu Jammy 22.04 (nodeimg stand-in)" \
-  release "$dist" > "$dist.Release"
+  -o APT::FTPArchive::SHA512=false release "$dist" > "$dist.Release"
 mv "$dist.Release" "$dist/Release"
 for component in $components; do
   folder=$dist/$component/binary-$arch
-  mkdir -p "$folder/by-hash/SHA256"
-  for file in "$folder"/Packages*; do ln "$file" "$folder/by-hash/SHA256/$(sha256sum < "$file" | cut -d' ' -f1)"; done
+  for hash in MD5Sum:md5sum SHA1:sha1sum SHA256:sha256sum; do
+    mkdir -p "$folder/by-hash/${hash%:*}"
+    for file in "$folder"/Packages*; do ln "$file" "$folder/by-hash/${hash%:*}/$("${hash#*:}" < "$file" | cut -d' ' -f1)"; done
+  done
 done

@@ -1,1 +1,35 @@
-//! The cluster as a file: nodes, PKI, kubeadm configuration, seeds.
+//! The cluster as a file: its nodes, its trust, and what each node is told on its first boot.
+//!
+//! [`parse`] reads `cluster.toml` into a [`Cluster`], checked wholly: what is wrong with it is reported at once, each fault with its
+//! place and what to do. [`Secrets`] derives every key, certificate, token and identity from one root seed, so that the same
+//! cluster file and the same seed always give the same bytes. [`kubeadm::render`] writes a node's kubeadm configuration
+//! (`kubeadm.k8s.io/v1beta4`), and [`seed::render`] wraps it into the three files of a cloud-init `NoCloud` seed.
+//!
+//! Nothing here touches the host: the seed's randomness and the time are given by the caller, and files are returned as bytes.
+
+mod error;
+mod file;
+mod hex;
+pub mod kubeadm;
+mod model;
+mod name;
+mod net;
+mod secret;
+mod secrets;
+pub mod seed;
+mod template;
+mod version;
+mod yaml;
+
+pub use error::{Error, Fault, Place, Problem, Problems};
+pub use file::parse;
+pub use model::{Admin, Cluster, Cni, Network, Node, Role};
+pub use name::{ClusterName, DnsName, NodeName, ProfileName, SshKey, UserName};
+pub use net::{Cidr, Host, HostPort, Mac};
+pub use secret::Secret;
+pub use secrets::{
+    Authority, Identity, MacPrefix, Mode, RootSeed, SecretFile, Secrets, SshHostKey, Token,
+    UnixTime,
+};
+pub use template::default_for;
+pub use version::{KubernetesVersion, Release, TokenTtl};

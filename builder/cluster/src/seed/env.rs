@@ -1,0 +1,27 @@
+//! `/etc/nodeimg/node.env`: what the join unit must know, as lines a POSIX shell can source and systemd reads as `EnvironmentFile`.
+
+use crate::kubeadm::Action;
+use crate::{Cluster, Node, Release};
+
+/// Writes the file of `node`.
+pub(super) fn render(cluster: &Cluster, node: &Node, release: Release) -> String {
+    let address = node.address.map(|it| it.to_string()).unwrap_or_default();
+    let lines: Vec<String> = [
+        ("NODEIMG_CLUSTER", cluster.name.to_string()),
+        ("NODEIMG_NODE", node.name.to_string()),
+        ("NODEIMG_ROLE", node.role.as_str().to_owned()),
+        (
+            "NODEIMG_ACTION",
+            Action::of(cluster, node).as_str().to_owned(),
+        ),
+        ("NODEIMG_NODE_CIDR", cluster.node_cidr.to_string()),
+        ("NODEIMG_ADDRESS", address),
+        ("NODEIMG_ENDPOINT", cluster.endpoint.to_string()),
+        ("NODEIMG_KUBERNETES_VERSION", release.to_string()),
+    ]
+    .iter()
+    // No value can hold a quote: they are names, numbers and addresses.
+    .map(|(name, value)| format!("{name}='{value}'\n"))
+    .collect();
+    lines.concat()
+}

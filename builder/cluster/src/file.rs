@@ -9,7 +9,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -27,6 +27,9 @@ pub(crate) const API_PORT: u16 = 6443;
 
 /// A cluster file is typed by people; more than this is a mistake.
 const LIMIT_BYTES: usize = 1 << 20;
+
+/// More problems than anybody reads; a limit, because each costs a walk through the text to find its line.
+const LIMIT_PROBLEMS: usize = 200;
 
 /// Reads the text of a cluster file; `file` is its name in messages.
 ///
@@ -132,6 +135,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn report(&mut self, span: &Range<usize>, fault: Fault) {
+        if self.problems.len() == LIMIT_PROBLEMS {
+            return;
+        }
         self.problems.push(Problem {
             file: self.file.to_owned(),
             place: Place::of(self.text, span.start),

@@ -1,6 +1,6 @@
 //! A cluster that was checked: plain types without syntax.
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 use crate::{
     Cidr, ClusterName, DnsName, Error, Host, HostPort, KubernetesVersion, Mac, NodeName,

@@ -2,8 +2,8 @@
 //!
 //! IPv6 and dual-stack clusters are not supported; an IPv6 value is refused by name.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::{DnsName, Fault, hex};

@@ -2,9 +2,9 @@
 //!
 //! Limits of the networks are those kubeadm itself checks. Values that could not be read are passed over.
 
+use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use super::{At, Draft, DraftNode, Reader};
@@ -224,11 +224,13 @@ fn endpoint(draft: &Draft, reader: &mut Reader<'_>) {
         }
         return;
     };
-    let worker = draft.nodes.iter().find(|it| {
+    let at_endpoint = |it: &&DraftNode| {
         let address = it.address.as_ref().map(|it| Host::Address(it.value));
-        it.role == Some(Role::Worker) && address.as_ref() == Some(&value.host)
-    });
-    if worker.is_some() {
+        address.as_ref() == Some(&value.host)
+    };
+    // An address given twice has its own problem.
+    let owners: Vec<&DraftNode> = draft.nodes.iter().filter(at_endpoint).collect();
+    if !owners.is_empty() && owners.iter().all(|it| it.role == Some(Role::Worker)) {
         let what = format!("`endpoint` {value} is a worker, where no API server runs");
         let help = "point it at a control plane, a load balancer or a virtual address";
         reader.report(span, Fault::new(what, help));

@@ -1,1 +1,206 @@
-//! Tests of `kubeadm`.
+//! The kubeadm file of each kind of node, as text.
+
+use expect_test::expect;
+
+use super::*;
+use crate::{RootSeed, UnixTime};
+
+const CLUSTER: &str = r#"
+name = "home"
+kubernetes = "1.36"
+node_cidr = "10.4.0.0/20"
+pod_cidr = "192.168.0.0/16"
+service_cidr = "172.16.0.0/20"
+dns_domain = "k8s.internal"
+node_domain = "example.org"
+endpoint = "api.example.org:6443"
+token_ttl = "720h"
+node = [
+  { name = "w1", role = "worker", profile = "w", address = "10.4.0.20" },
+  { name = "cp1", role = "controlplane", profile = "c", address = "10.4.0.11" },
+  { name = "cp2", role = "controlplane", profile = "c", address = "10.4.0.12" },
+  { name = "cp3", role = "controlplane", profile = "c" },
+]
+"#;
+
+fn rendered(node: &str) -> String {
+    let cluster = crate::parse(CLUSTER, "cluster.toml").unwrap();
+    let secrets = secrets(&cluster);
+    let release = "v1.36.2".parse().unwrap();
+    let text = render(&cluster, &secrets, &node.parse().unwrap(), release).unwrap();
+    text.expose().to_owned()
+}
+
+fn secrets(cluster: &Cluster) -> Secrets {
+    let seed = RootSeed::new([7; 32]);
+    Secrets::new(cluster.name.clone(), seed, UnixTime(1_795_000_000))
+}
+
+#[test]
+fn the_first_control_plane_of_the_file_founds_the_cluster() {
+    expect![[r#"
+        apiVersion: kubeadm.k8s.io/v1beta4
+        kind: InitConfiguration
+        bootstrapTokens:
+        - token: acjunz.zypxi7dwmkzbusgm
+          description: machines joined by hand
+          ttl: 720h
+          usages:
+          - signing
+          - authentication
+          groups:
+          - system:bootstrappers:kubeadm:default-node-token
+        - token: cgdghm.h0wzyuinut900ra5
+          description: node w1
+          ttl: 720h
+          usages:
+          - signing
+          - authentication
+          groups:
+          - system:bootstrappers:kubeadm:default-node-token
+        - token: n935m5.fl0b5jycgfg30o57
+          description: node cp2
+          ttl: 720h
+          usages:
+          - signing
+          - authentication
+          groups:
+          - system:bootstrappers:kubeadm:default-node-token
+        - token: 6rki4t.0by62adw78gnnzbj
+          description: node cp3
+          ttl: 720h
+          usages:
+          - signing
+          - authentication
+          groups:
+          - system:bootstrappers:kubeadm:default-node-token
+        localAPIEndpoint:
+          advertiseAddress: "@NODE_IP@"
+          bindPort: 6443
+        nodeRegistration:
+          name: cp1
+          criSocket: unix:///run/containerd/containerd.sock
+          imagePullPolicy: IfNotPresent
+          kubeletExtraArgs:
+          - name: node-ip
+            value: "@NODE_IP@"
+        timeouts:
+          controlPlaneComponentHealthCheck: 15m0s
+          kubeletHealthCheck: 15m0s
+          kubernetesAPICall: 15m0s
+          etcdAPICall: 15m0s
+          tlsBootstrap: 15m0s
+          discovery: 15m0s
+        ---
+        apiVersion: kubeadm.k8s.io/v1beta4
+        kind: ClusterConfiguration
+        clusterName: home
+        kubernetesVersion: v1.36.2
+        controlPlaneEndpoint: api.example.org:6443
+        encryptionAlgorithm: ECDSA-P256
+        networking:
+          dnsDomain: k8s.internal
+          podSubnet: 192.168.0.0/16
+          serviceSubnet: 172.16.0.0/20
+        apiServer:
+          certSANs:
+          - api.example.org
+          - cp1
+          - cp1.example.org
+          - "10.4.0.11"
+          - cp2
+          - cp2.example.org
+          - "10.4.0.12"
+          - cp3
+          - cp3.example.org
+          - localhost
+          - "127.0.0.1"
+        ---
+        apiVersion: kubelet.config.k8s.io/v1beta1
+        kind: KubeletConfiguration
+        cgroupDriver: systemd
+        resolvConf: /run/systemd/resolve/resolv.conf
+        ---
+        apiVersion: kubeproxy.config.k8s.io/v1alpha1
+        kind: KubeProxyConfiguration
+        clusterCIDR: 192.168.0.0/16
+        mode: iptables
+    "#]]
+    .assert_eq(&rendered("cp1"));
+}
+
+#[test]
+fn another_control_plane_joins_as_one() {
+    expect![[r#"
+        apiVersion: kubeadm.k8s.io/v1beta4
+        kind: JoinConfiguration
+        discovery:
+          bootstrapToken:
+            token: 6rki4t.0by62adw78gnnzbj
+            apiServerEndpoint: api.example.org:6443
+            caCertHashes:
+            - sha256:e1626daafd591acdfb9bf0a2627a7a4d1d4dc5bfce01c7d19fb67dcbaec62bb3
+        nodeRegistration:
+          name: cp3
+          criSocket: unix:///run/containerd/containerd.sock
+          imagePullPolicy: IfNotPresent
+          kubeletExtraArgs:
+          - name: node-ip
+            value: "@NODE_IP@"
+        controlPlane:
+          localAPIEndpoint:
+            advertiseAddress: "@NODE_IP@"
+            bindPort: 6443
+        timeouts:
+          controlPlaneComponentHealthCheck: 15m0s
+          kubeletHealthCheck: 15m0s
+          kubernetesAPICall: 15m0s
+          etcdAPICall: 15m0s
+          tlsBootstrap: 15m0s
+          discovery: 15m0s
+    "#]]
+    .assert_eq(&rendered("cp3"));
+}
+
+#[test]
+fn a_worker_joins_with_its_own_token() {
+    let join = rendered("w1");
+    assert!(!join.contains("controlPlane:"), "{join}");
+    let cluster = crate::parse(CLUSTER, "cluster.toml").unwrap();
+    let secrets = secrets(&cluster);
+    let of = |name: &str| secrets.node_token(&name.parse().unwrap()).secret();
+    assert!(join.contains(of("w1").expose()));
+    for other in [of("cp2"), of("cp3"), secrets.cluster_token().secret()] {
+        assert!(!join.contains(other.expose()));
+        assert!(rendered("cp1").contains(other.expose()));
+    }
+}
+
+#[test]
+fn a_release_the_cluster_does_not_ask_for_is_refused() {
+    let cluster = crate::parse(CLUSTER, "cluster.toml").unwrap();
+    let release = "v1.35.2".parse().unwrap();
+    let err = render(
+        &cluster,
+        &secrets(&cluster),
+        &"w1".parse().unwrap(),
+        release,
+    )
+    .unwrap_err();
+    expect!["kubernetes v1.35.2 is locked, but cluster `home` asks for 1.36; update the lock or the key `kubernetes`"].assert_eq(&err.to_string());
+}
+
+#[test]
+fn an_unknown_node_is_refused_by_name() {
+    let cluster = crate::parse(CLUSTER, "cluster.toml").unwrap();
+    let release = "v1.36.2".parse().unwrap();
+    let err = render(
+        &cluster,
+        &secrets(&cluster),
+        &"w9".parse().unwrap(),
+        release,
+    )
+    .unwrap_err();
+    expect!["no node `w9` in cluster `home`; its nodes are w1, cp1, cp2, cp3"]
+        .assert_eq(&err.to_string());
+}

@@ -30,6 +30,6 @@ mod tests {
             .expand(&info, &mut okm)
             .unwrap();
         assert_eq!(okm[..4], [0x3c, 0xb2, 0x5f, 0x25]);
-        assert_eq!(okm[38..], [0x58, 0x87, 0x18, 0x65]);
+        assert_eq!(okm[38..], [0x87, 0x18, 0x58, 0x65]);
     }
 }

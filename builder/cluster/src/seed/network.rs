@@ -2,8 +2,8 @@
 //!
 //! Every interface is optional: a cable that is not plugged in does not hold up the boot.
 
+use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 
 use serde::Serialize;
 

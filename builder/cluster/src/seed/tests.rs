@@ -1,1 +1,392 @@
-//! Tests of `seed`.
+//! The seed of each kind of node, and what must and must not be in it.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::{RootSeed, UnixTime, default_for};
+
+const SSH_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@laptop";
+
+fn text() -> String {
+    default_for(&"home".parse().unwrap(), "1.36".parse().unwrap())
+        .replace("ssh_keys = []", &format!("ssh_keys = [\"{SSH_KEY}\"]"))
+}
+
+fn seed_of(text: &str, node: &str, nics: &Nics) -> Result<Seed, Error> {
+    let cluster = crate::parse(text, "cluster.toml").unwrap();
+    let seed = RootSeed::new([7; 32]);
+    let secrets = Secrets::new(cluster.name.clone(), seed, UnixTime(1_795_000_000));
+    render(&Order {
+        cluster: &cluster,
+        secrets: &secrets,
+        node: &node.parse().unwrap(),
+        release: "v1.36.2".parse().unwrap(),
+        nics,
+    })
+}
+
+fn seed(text: &str, node: &str) -> Seed {
+    seed_of(text, node, &Nics::virtualbox()).unwrap()
+}
+
+#[test]
+fn a_workers_user_data_is_this() {
+    let text = text().replace(
+        "time_servers = []",
+        "time_servers = [\"10.0.0.1\", \"ntp.example.org\"]",
+    );
+    expect![[r##"
+        #cloud-config
+        hostname: node01
+        fqdn: node01
+        preserve_hostname: false
+        manage_etc_hosts: false
+        users:
+        - name: admin
+          gecos: Cluster administrator
+          groups:
+          - adm
+          - sudo
+          - systemd-journal
+          sudo: ALL=(ALL) NOPASSWD:ALL
+          shell: /bin/bash
+          lock_passwd: true
+          ssh_authorized_keys:
+          - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@laptop
+        disable_root: true
+        ssh_pwauth: false
+        ssh_deletekeys: true
+        ssh_keys:
+          ed25519_private: |
+            -----BEGIN OPENSSH PRIVATE KEY-----
+            b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
+            QyNTUxOQAAACBbJ6fBOLQ9Rol1x8FZuAHcVIUg7KLiRASK9NDN9NHe1AAAAJBbJ6fBWyen
+            wQAAAAtzc2gtZWQyNTUxOQAAACBbJ6fBOLQ9Rol1x8FZuAHcVIUg7KLiRASK9NDN9NHe1A
+            AAAECQY0NMw5JlYZ4EO7OcJoaC0CHLfsbwXDZ+otCnORYO3Vsnp8E4tD1GiXXHwVm4AdxU
+            hSDsouJEBIr00M300d7UAAAABm5vZGUwMQECAwQFBgc=
+            -----END OPENSSH PRIVATE KEY-----
+          ed25519_public: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFsnp8E4tD1GiXXHwVm4AdxUhSDsouJEBIr00M300d7U node01
+        growpart:
+          mode: auto
+          devices:
+          - /
+        resize_rootfs: true
+        write_files:
+        - path: /etc/hosts
+          owner: root:root
+          permissions: "0644"
+          content: |
+            127.0.0.1 localhost
+            ::1 localhost ip6-localhost ip6-loopback
+            ff02::1 ip6-allnodes
+            ff02::2 ip6-allrouters
+            192.168.56.10 controlplane
+            192.168.56.11 node01
+            192.168.56.12 node02
+        - path: /etc/nodeimg/node.env
+          owner: root:root
+          permissions: "0644"
+          content: |
+            NODEIMG_CLUSTER='home'
+            NODEIMG_NODE='node01'
+            NODEIMG_ROLE='worker'
+            NODEIMG_ACTION='join'
+            NODEIMG_NODE_CIDR='192.168.56.0/24'
+            NODEIMG_ADDRESS='192.168.56.11'
+            NODEIMG_ENDPOINT='192.168.56.10:6443'
+            NODEIMG_KUBERNETES_VERSION='v1.36.2'
+        - path: /etc/nodeimg/kubeadm.yaml
+          owner: root:root
+          permissions: "0600"
+          content: |
+            apiVersion: kubeadm.k8s.io/v1beta4
+            kind: JoinConfiguration
+            discovery:
+              bootstrapToken:
+                token: taf1h1.i0fto120m6nbv5tn
+                apiServerEndpoint: 192.168.56.10:6443
+                caCertHashes:
+                - sha256:e1626daafd591acdfb9bf0a2627a7a4d1d4dc5bfce01c7d19fb67dcbaec62bb3
+            nodeRegistration:
+              name: node01
+              criSocket: unix:///run/containerd/containerd.sock
+              imagePullPolicy: IfNotPresent
+              kubeletExtraArgs:
+              - name: node-ip
+                value: "@NODE_IP@"
+            timeouts:
+              controlPlaneComponentHealthCheck: 15m0s
+              kubeletHealthCheck: 15m0s
+              kubernetesAPICall: 15m0s
+              etcdAPICall: 15m0s
+              tlsBootstrap: 15m0s
+              discovery: 15m0s
+        - path: /etc/systemd/timesyncd.conf.d/10-nodeimg.conf
+          owner: root:root
+          permissions: "0644"
+          content: |
+            [Time]
+            NTP=10.0.0.1 ntp.example.org
+        runcmd:
+        - - systemctl
+          - try-restart
+          - systemd-timesyncd.service
+        - - systemctl
+          - start
+          - --no-block
+          - nodeimg-join.service
+    "##]].assert_eq(seed(&text, "node01").user_data.expose());
+}
+
+#[test]
+fn a_control_plane_carries_the_authorities_and_a_worker_none() {
+    let paths = |node| -> String {
+        let user_data = seed(&text(), node).user_data;
+        let lines = user_data.expose().lines();
+        lines
+            .filter(|it| it.starts_with("- path: ") || it.starts_with("  permissions: "))
+            .map(|it| {
+                it.trim_start_matches("- path: ")
+                    .replace("  permissions:", " ")
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+            .replace("\n  \"", " \"")
+    };
+    expect![[r#"
+        /etc/hosts "0644"
+        /etc/nodeimg/node.env "0644"
+        /etc/nodeimg/kubeadm.yaml "0600"
+        /etc/nodeimg/pki/ca.crt "0644"
+        /etc/nodeimg/pki/ca.key "0600"
+        /etc/nodeimg/pki/front-proxy-ca.crt "0644"
+        /etc/nodeimg/pki/front-proxy-ca.key "0600"
+        /etc/nodeimg/pki/etcd/ca.crt "0644"
+        /etc/nodeimg/pki/etcd/ca.key "0600"
+        /etc/nodeimg/pki/sa.key "0600"
+        /etc/nodeimg/pki/sa.pub "0644""#]]
+    .assert_eq(&paths("controlplane"));
+    expect![[r#"
+        /etc/hosts "0644"
+        /etc/nodeimg/node.env "0644"
+        /etc/nodeimg/kubeadm.yaml "0600""#]]
+    .assert_eq(&paths("node01"));
+    let worker = seed(&text(), "node01").user_data;
+    assert!(!worker.expose().contains("EC PRIVATE KEY"));
+    assert!(!worker.expose().contains("CERTIFICATE"));
+}
+
+#[test]
+fn meta_data_changes_with_every_other_file() {
+    let base = seed(&text(), "node01");
+    expect![[r#"
+        instance-id: nodeimg-3291970544c790e0
+        local-hostname: node01
+    "#]]
+    .assert_eq(&base.meta_data);
+    assert_eq!(base, seed(&text(), "node01"));
+    let ntp = seed(
+        &text().replace("time_servers = []", "time_servers = [\"10.0.0.1\"]"),
+        "node01",
+    );
+    let net = seed_of(&text(), "node01", &Nics::raspberry_pi()).unwrap();
+    assert_ne!(base.meta_data, ntp.meta_data);
+    assert_ne!(base.meta_data, net.meta_data);
+    assert_ne!(base.meta_data, seed(&text(), "node02").meta_data);
+}
+
+#[test]
+fn the_network_follows_the_machine_and_the_address() {
+    let check = |text: &str, nics: &Nics, want: Expect| {
+        want.assert_eq(&seed_of(text, "node01", nics).unwrap().network_config);
+    };
+    let router = text().replace("# gateway", "gateway").replace(
+        "nameservers = []",
+        "nameservers = [\"192.168.56.1\", \"9.9.9.9\"]",
+    );
+    let by_dhcp = text().replace("address = \"192.168.56.11\"\n", "");
+    let matched = |matches| {
+        let id = "lan".to_owned();
+        let role = NicRole::Cluster;
+        Nics::new(vec![NicConfig { id, matches, role }]).unwrap()
+    };
+    check(
+        &router,
+        &Nics::virtualbox(),
+        expect![[r#"
+        version: 2
+        renderer: networkd
+        ethernets:
+          enp0s3:
+            optional: true
+            dhcp4: true
+            dhcp-identifier: mac
+            dhcp4-overrides:
+              route-metric: 100
+          enp0s8:
+            optional: true
+            dhcp4: false
+            addresses:
+            - 192.168.56.11/24
+    "#]],
+    );
+    check(
+        &router,
+        &Nics::raspberry_pi(),
+        expect![[r#"
+        version: 2
+        renderer: networkd
+        ethernets:
+          eth0:
+            optional: true
+            dhcp4: false
+            addresses:
+            - 192.168.56.11/24
+            routes:
+            - to: 0.0.0.0/0
+              via: "192.168.56.1"
+            nameservers:
+              addresses:
+              - "192.168.56.1"
+              - "9.9.9.9"
+    "#]],
+    );
+    check(
+        &by_dhcp,
+        &Nics::raspberry_pi(),
+        expect![[r#"
+        version: 2
+        renderer: networkd
+        ethernets:
+          eth0:
+            optional: true
+            dhcp4: true
+            dhcp-identifier: mac
+            dhcp4-overrides:
+              route-metric: 200
+    "#]],
+    );
+    let mac = "08:00:27:00:00:0b".parse().unwrap();
+    check(
+        &text(),
+        &matched(NicMatch::Mac(mac)),
+        expect![[r#"
+        version: 2
+        renderer: networkd
+        ethernets:
+          lan:
+            match:
+              macaddress: 08:00:27:00:00:0b
+            optional: true
+            dhcp4: false
+            addresses:
+            - 192.168.56.11/24
+    "#]],
+    );
+    check(
+        &text(),
+        &matched(NicMatch::Name("en*".to_owned())),
+        expect![[r#"
+            version: 2
+            renderer: networkd
+            ethernets:
+              lan:
+                match:
+                  name: en*
+                optional: true
+                dhcp4: false
+                addresses:
+                - 192.168.56.11/24
+        "#]],
+    );
+    check(
+        &text(),
+        &matched(NicMatch::Driver("e1000".to_owned())),
+        expect![[r#"
+            version: 2
+            renderer: networkd
+            ethernets:
+              lan:
+                match:
+                  driver: e1000
+                optional: true
+                dhcp4: false
+                addresses:
+                - 192.168.56.11/24
+        "#]],
+    );
+}
+
+#[test]
+fn hosts_holds_every_known_node_and_loopback_for_an_unknown_self() {
+    let text = text()
+        .replace("address = \"192.168.56.11\"\n", "")
+        .replace("# node_domain", "node_domain");
+    let cluster = crate::parse(&text, "cluster.toml").unwrap();
+    let node = cluster.node(&"node01".parse().unwrap()).unwrap();
+    expect![[r#"
+        127.0.0.1 localhost
+        127.0.1.1 node01.example.org node01
+        ::1 localhost ip6-localhost ip6-loopback
+        ff02::1 ip6-allnodes
+        ff02::2 ip6-allrouters
+        192.168.56.10 controlplane.example.org controlplane
+        192.168.56.12 node02.example.org node02
+    "#]]
+    .assert_eq(&hosts::render(&cluster, node));
+}
+
+#[test]
+fn exactly_one_interface_is_the_clusters() {
+    let named = NicConfig::named;
+    for (nics, want) in [
+        (vec![], "0 network interfaces"),
+        (vec![named("a", NicRole::Uplink)], "0 network interfaces"),
+        (
+            vec![named("a", NicRole::Cluster), named("b", NicRole::Cluster)],
+            "2 network interfaces",
+        ),
+        (
+            vec![named("a", NicRole::Cluster), named("a", NicRole::Uplink)],
+            "repeated identifier",
+        ),
+        (vec![named("a b", NicRole::Cluster)], "bad or repeated"),
+    ] {
+        let fault = Nics::new(nics).unwrap_err();
+        assert!(fault.what.contains(want), "{fault}");
+    }
+}
+
+#[test]
+fn a_seed_too_large_for_its_disk_is_refused() {
+    let mut many = text()
+        .replace("192.168.56.0/24", "10.0.0.0/16")
+        .replace("192.168.56.", "10.0.0.")
+        .replace("10.244.0.0/16", "11.0.0.0/8")
+        .replace("10.96.0.0/12", "10.96.0.0/16");
+    for i in 0..5000 {
+        many += &format!("[[node]]\nname = \"n{i}\"\nrole = \"worker\"\nprofile = \"w\"\n");
+    }
+    let err = seed_of(&many, "controlplane", &Nics::virtualbox()).unwrap_err();
+    assert!(
+        matches!(
+            err,
+            Error::SeedTooLarge {
+                limit_bytes: 921_600,
+                ..
+            }
+        ),
+        "{err}"
+    );
+    assert!(seed_of(&many, "node01", &Nics::virtualbox()).is_ok());
+}
+
+#[test]
+fn a_seed_prints_no_secret() {
+    let printed = format!("{:?}", seed(&text(), "controlplane"));
+    assert!(
+        printed.contains("[secret]") && !printed.contains("PRIVATE"),
+        "{printed}"
+    );
+}

@@ -1,0 +1,236 @@
+//! Adds modules to an index that is there, from its text files, without reading the modules that it is of.
+//!
+//! The text files hold all but one thing: in which order a module names what it needs directly. That order decides between
+//! modules that become free together, and is seen in `modules.dep` wherever it mattered. Where it did not matter and now
+//! does, the one old module in question is read.
+
+use crate::error::Error;
+use crate::graph::Graph;
+use crate::module::{Facts, Module, Modules, facts, name};
+use crate::output::{IndexFile, Order, files, needs, owners};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// An index to be extended: the bytes of the files of these names, and how to read the modules it is of.
+#[derive(Clone, Copy)]
+pub struct Existing<'a> {
+    /// `modules.dep`.
+    pub dep: &'a [u8],
+    /// `modules.alias`.
+    pub alias: &'a [u8],
+    /// `modules.softdep`.
+    pub softdep: &'a [u8],
+    /// `modules.symbols`.
+    pub symbols: &'a [u8],
+    /// `modules.order`, which is the kernel's and not of the index.
+    pub order: &'a [u8],
+    /// Returns the bytes of the module at that path of `modules.dep`; called for few modules, mostly for none.
+    pub load: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Existing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Existing({} B of modules.dep)", self.dep.len())
+    }
+}
+
+/// Returns the index of the old modules and the new: what [`index`](crate::index()) makes of all of them, without the files
+/// of built-in modules, which stay as they are.
+///
+/// A new module may need old ones and other new ones. One that replaces an old one is refused, and so is one that offers a
+/// symbol that an old one does. That no old module lacks a symbol that a new one offers is the caller's to know: packages
+/// see to it by their dependencies, and the text files do not tell.
+pub fn extend(existing: &Existing<'_>, new: &Modules<'_>) -> Result<Vec<IndexFile>, Error> {
+    let (mut modules, lists) = parse(existing)?;
+    let old = modules.len();
+    let indexes: Vec<_> = (0..new.paths.len())
+        .filter(|it| name(new.paths[*it]).is_some())
+        .collect();
+    let all_facts = new.read(&indexes)?;
+    for (index, facts) in indexes.into_iter().zip(all_facts) {
+        let path = new.paths[index].to_owned();
+        let name = name(&path).unwrap_or_default();
+        modules.push(Module { path, name, facts });
+    }
+    check(&modules, old)?;
+
+    // Old modules keep their indexes while the order of loading is found.
+    let names = |it: usize| modules[it].name.clone();
+    let owners_before = owners(&modules);
+    let mut direct: Vec<_> = lists.iter().map(|it| direct(it, &lists)).collect();
+    let order = Order::new(existing.order);
+    let sequence = |count: usize| {
+        let mut all: Vec<_> = (0..count).collect();
+        all.sort_by_cached_key(|it| order.key(&modules[*it].path, &modules[*it].name));
+        all
+    };
+    let together = Graph::new(direct.clone()).freed(&sequence(old), &names)?;
+    direct
+        .extend((old..modules.len()).map(|it| needs(it, &modules[it].facts.needs, &owners_before)));
+    let sequence = sequence(modules.len());
+    let mut resolve = |module: usize, freed: &[usize]| -> Result<Option<Vec<usize>>, Error> {
+        let known = |it: &usize| together[module].contains(it);
+        if module >= old || freed.len() < 2 || freed.iter().all(known) {
+            return Ok(None);
+        }
+        let path = &modules[module].path;
+        let bytes = (existing.load)(path).map_err(|source| Error::Load {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Some(needs(
+            module,
+            &facts(path, &bytes)?.needs,
+            &owners_before,
+        )))
+    };
+    let graph = Graph::new(direct);
+    let place = graph.order(&sequence, &mut resolve, &names)?;
+
+    let mut position = vec![0; modules.len()];
+    for (at, module) in sequence.iter().enumerate() {
+        position[*module] = at;
+    }
+    let below = sequence.iter().map(|it| {
+        graph
+            .below(*it, &place)
+            .iter()
+            .map(|it| position[*it])
+            .collect()
+    });
+    let below: Vec<Vec<usize>> = below.collect();
+    let mut sorted: Vec<_> = position.iter().copied().zip(modules).collect();
+    sorted.sort_by_key(|it| it.0);
+    let modules: Vec<_> = sorted.into_iter().map(|it| it.1).collect();
+    Ok(files(&modules, &owners(&modules), &below))
+}
+
+/// Refuses new modules that change what old ones are.
+fn check(modules: &[Module], old: usize) -> Result<(), Error> {
+    let refused = |module: &Module, why| {
+        Err(Error::NotAnExtension {
+            path: module.path.clone(),
+            why,
+        })
+    };
+    let mut names = BTreeMap::new();
+    let mut symbols = BTreeMap::new();
+    for (index, module) in modules.iter().enumerate() {
+        if let Some(other) = names.insert(module.name.as_str(), module) {
+            return refused(module, format!("it has the name of {}", other.path));
+        }
+        for symbol in &module.facts.exports {
+            if let Some((other, at)) = symbols.insert(symbol.as_slice(), (module, index))
+                && index >= old
+                && at != index
+            {
+                let symbol = String::from_utf8_lossy(symbol);
+                return refused(
+                    module,
+                    format!("it offers the symbol {symbol} as {} does", other.path),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the modules that one needs directly and not through others, the last to load first.
+///
+/// `list` is its line of `modules.dep`. What is freed together is loaded in reverse, hence the order.
+fn direct(list: &[usize], lists: &[Vec<usize>]) -> Vec<usize> {
+    let through: BTreeSet<_> = list.iter().flat_map(|it| &lists[*it]).collect();
+    list.iter()
+        .rev()
+        .filter(|it| !through.contains(it))
+        .copied()
+        .collect()
+}
+
+/// Returns the old modules in their order, each with its line of `modules.dep` as indexes.
+fn parse(existing: &Existing<'_>) -> Result<(Vec<Module>, Vec<Vec<usize>>), Error> {
+    let mut modules = Vec::new();
+    let mut by_path = BTreeMap::new();
+    let mut by_name = BTreeMap::new();
+    let mut needed = Vec::new();
+    for line in lines("modules.dep", existing.dep) {
+        let (text, bad) = line?;
+        let (path, rest) = text.split_once(':').ok_or_else(|| bad("it has no colon"))?;
+        let name = name(path).ok_or_else(|| bad("it names no module"))?;
+        let twice = by_path.insert(path, modules.len()).is_some()
+            || by_name.insert(name.clone(), modules.len()).is_some();
+        if twice {
+            return Err(bad("the module stands there twice"));
+        }
+        modules.push(Module {
+            path: path.to_owned(),
+            name,
+            facts: Facts::default(),
+        });
+        needed.push((rest, bad));
+    }
+    let mut lists = Vec::with_capacity(modules.len());
+    for (rest, bad) in needed {
+        let found = rest
+            .split_ascii_whitespace()
+            .map(|it| by_path.get(it).copied());
+        lists.push(
+            found
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| bad("it needs a module that has no line"))?,
+        );
+    }
+    for (file, bytes) in [
+        ("modules.alias", existing.alias),
+        ("modules.symbols", existing.symbols),
+    ] {
+        for line in lines(file, bytes) {
+            let (text, bad) = line?;
+            // An alias may hold spaces; the name of a module never does.
+            let (alias, name) = text
+                .strip_prefix("alias ")
+                .and_then(|it| it.rsplit_once(' '))
+                .ok_or_else(|| bad("it is no alias"))?;
+            let index = *by_name
+                .get(name)
+                .ok_or_else(|| bad("it names a module that modules.dep does not"))?;
+            let facts = &mut modules[index].facts;
+            match alias.strip_prefix("symbol:") {
+                Some(symbol) if file == "modules.symbols" => facts.exports.push(symbol.into()),
+                _ => facts.aliases.push(alias.into()),
+            }
+        }
+    }
+    for line in lines("modules.softdep", existing.softdep) {
+        let (text, bad) = line?;
+        let (name, value) = text
+            .strip_prefix("softdep ")
+            .and_then(|it| it.split_once(' '))
+            .ok_or_else(|| bad("it is no softdep"))?;
+        let index = *by_name
+            .get(name)
+            .ok_or_else(|| bad("it names a module that modules.dep does not"))?;
+        modules[index].facts.softdeps.push(value.into());
+    }
+    Ok((modules, lists))
+}
+
+/// Iterates over the lines that are no comments, each with what makes it an error.
+fn lines<'a>(
+    file: &'static str,
+    bytes: &'a [u8],
+) -> impl Iterator<Item = Result<(&'a str, impl Fn(&str) -> Error + use<>), Error>> {
+    let numbered = (1..).zip(bytes.split(|it| *it == b'\n'));
+    numbered
+        .filter(|(_, it)| !it.is_empty() && !it.starts_with(b"#"))
+        .map(move |(line, bytes)| {
+            let bad = move |why: &str| Error::BadIndex {
+                file,
+                line,
+                why: why.to_owned(),
+            };
+            std::str::from_utf8(bytes)
+                .map(|it| (it, bad))
+                .map_err(|_| bad("it is not UTF-8"))
+        })
+}

@@ -41,8 +41,8 @@ chroot "$root" dpkg-query -W > "$out/base.manifest"
 
 cp "$root/boot/vmlinuz-$version" "$boot/vmlinuz"
 cp "$root/boot/initrd.img-$version" "$boot/initrd.img"
-cp "$root/usr/lib/linux-image-$version"/broadcom/bcm2{710,711,712,837}*.dtb "$boot/"
-cp "$from"/firmware/usr/lib/raspi-firmware/{bootcode.bin,start*.elf,fixup*.dat} "$boot/"
+find "$root/usr/lib/linux-image-$version/broadcom" \( -name 'bcm27*.dtb' -o -name 'bcm2837*.dtb' \) -print0 | xargs -0 cp -t "$boot"
+find "$from/firmware/usr/lib/raspi-firmware" \( -name bootcode.bin -o -name 'start*.elf' -o -name 'fixup*.dat' \) -print0 | xargs -0 cp -t "$boot"
 cp "$here"/system-boot/* "$boot/"
 
 # 3500 MiB: no power of two, as the real one is none.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # packages.sh ROOT.tar.zst ARCH OUT: the real Debian packages a node needs beyond its base, in OUT/debs: those named below with all they
 # depend on and the base (dpkg's status in ROOT) lacks, as apt resolves it. OUT/containerd has containerd 2.x and runc, from a newer suite.
-# Where Debian comes from is what mmdebstrap wrote into the root.
+# A mirror may be some days old: its date is not checked. Where Debian comes from is what mmdebstrap wrote into the root.
 set -euo pipefail
 tarball=$1 arch=$2 out=$3
 wanted=(conntrack socat ebtables iptables nftables ipset ipvsadm jq haproxy keepalived nfs-common bridge-utils)
@@ -14,7 +14,7 @@ apt_get() { # apt on a state of its own: the machine's packages and lists play n
   apt-get -qq -o Dir::Etc="$state/etc/apt" -o Dir::State="$state" -o Dir::State::lists="$state/lists" -o Dir::Cache="$state" \
     -o Dir::Cache::archives="$state/archives" -o Dir::State::status="$state/var/lib/dpkg/status" -o Dir::Etc::parts=/dev/null \
     -o APT::Architecture="$arch" -o APT::Architectures="$arch" -o APT::Install-Recommends=false -o APT::Sandbox::User=root \
-    -o Acquire::Languages=none -o Debug::NoLocking=true "$@"
+    -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false -o Debug::NoLocking=true "$@"
 }
 apt_get update
 apt_get install --yes --download-only --no-remove "${wanted[@]}"

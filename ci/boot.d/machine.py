@@ -1,0 +1,108 @@
+"""QEMU's command line for one machine. Hardware: `virtio` (q35) and `vbox` (what VirtualBox shows: PIIX, AHCI, e1000 in slots 3 and 8) are
+PCs, by BIOS or UEFI; `virt` and `raspi4b` are for the Raspberry Pi's image, its kernel taken from the boot partition."""
+
+import base64
+import os
+import shutil
+
+import disk
+import guest
+
+# raspi4b has 2 GiB by its model, and four cores.
+PORTS = {"virtio": "ttyS1", "vbox": "ttyS1", "virt": "ttyAMA1", "raspi4b": "ttyAMA0"}
+UEFI = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"]
+
+
+class Machine:
+    """A machine to boot: its disks made, its command line known for each start."""
+
+    def __init__(self, options, number, folder):
+        self.options, self.number, self.folder = options, number, folder
+        self.port = PORTS[options.hardware]
+        os.makedirs(folder, exist_ok=True)
+        self.image, kind = disk.unpack(options.image, folder)
+        self.arm = options.hardware in ("virt", "raspi4b")
+        self.overlay = disk.overlay(self.image, kind, options.disk_size or ("8G" if self.arm else None), folder)
+        if self.arm:
+            if kind != "raw":
+                raise RuntimeError(f"{options.image}: a Raspberry Pi image has to be raw")
+            self.files = disk.firmware_files(self.image, folder)
+        if options.firmware == "uefi" and not self.arm:
+            shutil.copy(UEFI[1], f"{folder}/uefi-vars.fd")
+
+    def log(self, phase, what):
+        """Where a serial port's output of a start is kept: `console` or `report`."""
+        return os.path.join(self.folder, f"{what}-{phase}.log")
+
+    def report_log(self, phase):
+        """Where the report of a start is printed."""
+        return self.log(phase, "console" if self.options.hardware == "raspi4b" else "report")
+
+    def command(self, phase, script, lan):
+        """The command line of a start. lan: the UDP port of the network the machines share."""
+        options = self.options
+        line = ["qemu-system-aarch64" if self.arm else "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512",
+                "-display", "none", "-monitor", "none", "-no-reboot", "-nodefaults", "-name", f"{options.name},process=nodeimg-boot",
+                "-serial", f"file:{self.log(phase, 'console')}"]
+        if options.hardware != "raspi4b":
+            line += ["-serial", f"file:{self.log(phase, 'report')}", "-smp", str(options.cpus), "-m", str(options.memory)]
+        line += self._arm(script) if self.arm else self._pc(script)
+        if options.hardware != "raspi4b":
+            line += self._network(lan)
+        return line + options.qemu
+
+    def _drive(self, interface):
+        return ["-drive", f"{interface},format=qcow2,file={self.overlay},cache=unsafe"]
+
+    def _pc(self, script):
+        options = self.options
+        line = ["-cpu", "max,-svm", "-vga", "std"]
+        if options.hardware == "vbox":
+            line += ["-M", "pc", "-device", "ich9-ahci,id=ahci", *self._drive("id=disk,if=none"), "-device", "ide-hd,drive=disk,bus=ahci.0"]
+            for port, seed in enumerate(options.seed, 1):
+                line += ["-drive", f"id=seed{port},if=none,format=raw,readonly=on,file={seed}", "-device", f"ide-cd,drive=seed{port},bus=ahci.{port}"]
+        else:
+            line += ["-M", "q35", *self._drive("if=virtio")]
+            for seed in options.seed:
+                line += ["-drive", f"if=virtio,format=raw,readonly=on,file={seed}"]
+        if options.firmware == "uefi":
+            line += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={UEFI[0]}",
+                     "-drive", f"if=pflash,format=raw,unit=1,file={self.folder}/uefi-vars.fd"]
+        for name, content in guest.credentials(script).items():
+            line += ["-smbios", f"type=11,value=io.systemd.credential.binary:{name}={base64.b64encode(content).decode()}"]
+        return line
+
+    def _arm(self, script):
+        with open(self.files["cmdline.txt"], encoding="ascii") as file:
+            words = file.read().split()
+        # QEMU passes no alias serial0, and a quiet boot tells nothing when it fails.
+        words = [w.replace("serial0", "ttyAMA0") for w in words if w not in ("console=tty1", "quiet", "splash")]
+        line = ["-kernel", self.files["vmlinuz"], "-initrd", self.files["initrd.img"]]
+        if self.options.hardware == "virt":
+            line += ["-M", "virt", "-cpu", "cortex-a72", *self._drive("if=virtio")]
+            words.append("net.ifnames=0")  # the Pi's NIC is eth0
+            for name, content in guest.credentials(script).items():
+                path = os.path.join(self.folder, name)
+                with open(path, "wb") as file:
+                    file.write(content)
+                line += ["-fw_cfg", f"name=opt/io.systemd.credentials/{name},file={path}"]
+        else:
+            tree = disk.qemu_device_tree(self.files["bcm2711-rpi-4-b.dtb"], f"{self.folder}/qemu.dtb")
+            line += ["-M", "raspi4b", "-dtb", tree, *self._drive("if=sd")]
+            for name, content in guest.credentials(script, embedded=True).items():
+                words.append(f"systemd.set_credential_binary={name}:{base64.b64encode(content).decode()}")
+        append = " ".join(words)
+        if len(append) > 2047:
+            raise RuntimeError(f"the kernel's command line has {len(append)} bytes, arm64 takes 2047")
+        return [*line, "-append", append]
+
+    def _network(self, lan):
+        """NIC 1 stands for VirtualBox's NAT: the same address 10.0.2.15 in every machine, no way out. NIC 2 is the wire between them."""
+        model = "e1000" if self.options.hardware == "vbox" else "virtio-net-pci"
+        slots = [",addr=0x3", ",addr=0x8"] if self.options.hardware == "vbox" else ["", ""]
+        macs = self.options.mac or [f"52:54:00:00:0{nic}:{self.number:02x}" for nic in (0, 1)]
+        line = ["-netdev", "user,id=nat,net=10.0.2.0/24,restrict=on", "-device", f"{model},netdev=nat,mac={macs[0]}{slots[0]}"]
+        if len(macs) > 1:
+            line += ["-netdev", f"socket,id=lan,mcast=230.0.0.1:{lan},localaddr=127.0.0.1",
+                     "-device", f"{model},netdev=lan,mac={macs[1]}{slots[1]}"]
+        return line

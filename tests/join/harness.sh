@@ -9,9 +9,9 @@ seed() {
     local role=$1 action=$2
     shift 2
     mkdir -p /etc/nodeimg
-    printf '%s\n' NODEIMG_CLUSTER=demo NODEIMG_NODE=n1 "NODEIMG_ROLE=$role" "NODEIMG_ACTION=$action" \
-        NODEIMG_NODE_CIDR=192.168.56.0/24 NODEIMG_ADDRESS= NODEIMG_ENDPOINT=192.168.56.10:6443 \
-        NODEIMG_KUBERNETES_VERSION=v1.36.2 NODEIMG_CLOCK_WAIT=5 "$@" >/etc/nodeimg/node.env
+    printf '%s\n' "NODEIMG_CLUSTER='demo'" "NODEIMG_NODE='n1'" "NODEIMG_ROLE='$role'" "NODEIMG_ACTION='$action'" \
+        "NODEIMG_NODE_CIDR='192.168.56.0/24'" "NODEIMG_ADDRESS=''" "NODEIMG_ENDPOINT='192.168.56.10:6443'" \
+        "NODEIMG_KUBERNETES_VERSION='v1.36.2'" NODEIMG_CLOCK_WAIT=5 "$@" >/etc/nodeimg/node.env
     printf 'token: %s\nadvertiseAddress: @NODE_IP@\nnode-ip: "@NODE_IP@"\n' $TOKEN >/etc/nodeimg/kubeadm.yaml
     if [ "$role" = controlplane ]; then
         mkdir -p /etc/nodeimg/pki/etcd

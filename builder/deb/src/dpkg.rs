@@ -40,7 +40,7 @@ const INFO: &str = "/var/lib/dpkg/info";
 
 /// dpkg's database of one tree. Edits reach the tree at once but for `status` and the triggers, which
 /// [`write`](Self::write) puts there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dpkg {
     native: Arch,
     foreign: Vec<Arch>,
@@ -148,6 +148,11 @@ impl Dpkg {
 
     pub(crate) fn native(&self) -> &Arch {
         &self.native
+    }
+
+    /// Iterates over the names of the packages that are there, unpacked or further.
+    pub fn names(&self) -> impl Iterator<Item = &PackageName> {
+        self.installed().map(|it| &it.id.name)
     }
 
     /// Marks packages as held, so that no upgrade takes them along; returns the names that are not there.

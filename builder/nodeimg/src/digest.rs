@@ -1,0 +1,109 @@
+//! SHA-256 as the name of bytes, and what is derived from it: identifiers that must be new but never random.
+
+use crate::error::Error;
+use fstree::ReadAt;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+/// SHA-256 of some bytes, and their name.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Returns the digest of bytes in memory.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Returns the digest of everything a source holds.
+    pub fn of_source(source: &dyn ReadAt) -> io::Result<Self> {
+        let mut hash = Sha256::new();
+        let mut buf = vec![0; 1 << 20];
+        let mut at = 0;
+        while at < source.size() {
+            let n = usize::try_from((source.size() - at).min(1 << 20)).expect("at most 1 MiB");
+            source.read_exact_at(&mut buf[..n], at)?;
+            hash.update(&buf[..n]);
+            at += n as u64;
+        }
+        Ok(Self(hash.finalize().into()))
+    }
+
+    /// Returns a digest made elsewhere.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Returns a UUID of version 8 (RFC 9562, section 5.8) for one purpose: the same for the same digest and purpose.
+    pub fn uuid(&self, purpose: &str) -> [u8; 16] {
+        let hash = Sha256::new().chain_update(self.0).chain_update(purpose).finalize();
+        let mut uuid = [0; 16];
+        uuid.copy_from_slice(&hash[..16]);
+        uuid[6] = (uuid[6] & 0x0f) | 0x80;
+        uuid[8] = (uuid[8] & 0x3f) | 0x80;
+        uuid
+    }
+
+    /// Returns the first 12 hex digits, for people.
+    pub fn short(&self) -> String {
+        hex(&self.0[..6])
+    }
+}
+
+/// Returns lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || Error::input(format!("{text:?} is no SHA-256")).help("64 hexadecimal digits are wanted");
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(bad());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_back() {
+        let digest = Digest::of(b"abc");
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest.to_string(), text);
+        assert_eq!(text.parse::<Digest>().unwrap(), digest);
+        assert_eq!(Digest::of_source(&b"abc".to_vec()).unwrap(), digest);
+        assert!("ba78".parse::<Digest>().is_err());
+        assert!("é".repeat(32).parse::<Digest>().is_err());
+        assert_ne!(digest.uuid("a"), digest.uuid("b"));
+    }
+}

@@ -1,0 +1,178 @@
+//! Pulling an artifact out of an image: one function a format, all processors, bytes that depend on the image alone.
+//!
+//! An artifact goes into a [`Draft`], which the host gives its final name only when it is whole. Beside each stands its
+//! SHA-256, and beside an SD-card image its block map.
+
+pub mod bmap;
+pub mod ova;
+pub mod ovf;
+mod sink;
+
+use crate::apply::Image;
+use crate::digest::Digest;
+use crate::error::{Error, Result, world};
+use crate::plan::Plan;
+use crate::profile::{Adapter, Firmware, Format, Link, Machine};
+use disk::compress::Compression;
+use disk::raw::DataMap;
+use disk::vmdk::VmdkOptions;
+use fstree::WriteAt;
+use std::num::NonZeroUsize;
+
+pub use sink::{Draft, Sink, Stream};
+
+/// zstd's level: near the speed of a disk, and a third smaller than nothing.
+const ZST_LEVEL: i32 = 3;
+/// xz's preset: the smallest window of which an SD-card image gains most of what there is to gain.
+const XZ_PRESET: u32 = 3;
+
+/// What is to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The artifact's name without extension.
+    pub name: &'a str,
+    /// Its format.
+    pub format: Format,
+    /// Threads to use.
+    pub jobs: NonZeroUsize,
+}
+
+/// An artifact that was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Artifact {
+    /// Its file name.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: Digest,
+    /// Files beside it.
+    pub beside: Vec<String>,
+}
+
+/// Writes an artifact; `progress` is told the offset on the disk that was reached.
+pub fn emit(
+    image: &Image,
+    plan: &Plan,
+    target: &Target<'_>,
+    sink: &dyn Sink,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Artifact> {
+    let file = format!("{}.{}", target.name, target.format);
+    let draft = sink.create(&file)?;
+    let broken = || world(format!("writing {file}"));
+    let mut beside = Vec::new();
+    let (size, sha256) = match target.format {
+        Format::Ova => {
+            let machine = plan.machine.as_ref().ok_or_else(|| Error::input("the profile describes no machine for an appliance"))?;
+            ova_file(image, machine, target, &*draft, progress)?
+        }
+        Format::Vmdk => {
+            let mut out = Stream::new(&*draft);
+            let options = vmdk_options(image, target.name);
+            disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress).map_err(broken())?;
+            out.finish().map_err(broken())?
+        }
+        Format::Qcow2 => {
+            let options = disk::qcow2::Qcow2Options::default();
+            let stats = disk::qcow2::write(&image.disk, &options, target.jobs, &*draft, progress).map_err(broken())?;
+            draft.set_len(stats.bytes).map_err(broken())?;
+            (stats.bytes, Digest::of_source(&*draft).map_err(broken())?)
+        }
+        Format::Raw | Format::Img => {
+            let (map, ranges, sha256) = raw(image, target.jobs, &*draft, progress)?;
+            draft.set_len(map.size).map_err(broken())?;
+            if target.format == Format::Img {
+                beside.push(block_map(&file, target, &map, &ranges, sha256, sink)?);
+            }
+            (map.size, sha256)
+        }
+        Format::ImgZst | Format::ImgXz => {
+            let compression = match target.format {
+                Format::ImgZst => Compression::Zst(ZST_LEVEL),
+                _ => Compression::Xz(XZ_PRESET),
+            };
+            let mut out = Stream::new(&*draft);
+            disk::compress::write(&image.disk, compression, target.jobs, &mut out, progress).map_err(broken())?;
+            let written = out.finish().map_err(broken())?;
+            let (map, ranges, sha256) = raw(image, target.jobs, &Nowhere, &mut |_| ())?;
+            beside.push(block_map(&file, target, &map, &ranges, sha256, sink)?);
+            written
+        }
+    };
+    draft.finish()?;
+    beside.push(sums(&file, sha256, sink)?);
+    Ok(Artifact { file, size, sha256, beside })
+}
+
+/// Swallows what is written: for a pass that only measures.
+struct Nowhere;
+
+impl WriteAt for Nowhere {
+    fn write_all_at(&self, _buf: &[u8], _offset: u64) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes the disk byte for byte; returns its map, each range's digest, and the whole's.
+fn raw(
+    image: &Image,
+    jobs: NonZeroUsize,
+    out: &dyn WriteAt,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(DataMap, Vec<Digest>, Digest)> {
+    let mut hashes = sink::RawHashes::new();
+    let map = disk::raw::write(&image.disk, jobs, out, &mut |piece| {
+        hashes.piece(piece.offset, piece.bytes);
+        progress(piece.offset + piece.bytes.len() as u64);
+    })
+    .map_err(world("writing the disk"))?;
+    let (ranges, whole) = hashes.finish(map.size);
+    Ok((map, ranges, whole))
+}
+
+fn block_map(
+    file: &str,
+    target: &Target<'_>,
+    map: &DataMap,
+    ranges: &[Digest],
+    _whole: Digest,
+    sink: &dyn Sink,
+) -> Result<String> {
+    // A block map describes the disk, however its file is compressed; bmaptool looks for it under this name.
+    let name = format!("{}.bmap", target.name);
+    let digests: Vec<[u8; 32]> = ranges.iter().map(|it| *it.as_bytes()).collect();
+    let text = bmap::render(map, &digests).map_err(world(format!("the block map of {file}")))?;
+    small(&name, text.as_bytes(), sink)?;
+    Ok(name)
+}
+
+fn sums(file: &str, sha256: Digest, sink: &dyn Sink) -> Result<String> {
+    let name = format!("{file}.sha256");
+    small(&name, format!("{sha256}  {file}\n").as_bytes(), sink)?;
+    Ok(name)
+}
+
+fn small(name: &str, bytes: &[u8], sink: &dyn Sink) -> Result<()> {
+    let draft = sink.create(name)?;
+    draft.write_all_at(bytes, 0).map_err(world(format!("writing {name}")))?;
+    draft.set_len(bytes.len() as u64).map_err(world(format!("writing {name}")))?;
+    draft.finish()
+}
+
+fn vmdk_options<'a>(image: &Image, name: &str) -> VmdkOptions<'a> {
+    let cid = image.plan.uuid("vmdk cid");
+    VmdkOptions {
+        uuid: uuid_text(image.plan.uuid("vmdk")),
+        cid: u32::from_le_bytes([cid[0], cid[1], cid[2], cid[3]]),
+        file_name: format!("{name}.vmdk"),
+        level: VmdkOptions::LEVEL,
+        cache: None,
+    }
+}
+
+/// Returns a UUID in its text form.
+fn uuid_text(uuid: [u8; 16]) -> String {
+    let hex = crate::digest::hex(&uuid);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}

@@ -1,0 +1,34 @@
+//! Opening a disk image in whatever form it came, and finding volumes in it by label.
+
+use crate::digest::Digest;
+use crate::error::{Result, input};
+use crate::want::Blobs;
+use disk::Format;
+use disk::table::{self, SectorSize, Table};
+use fstree::ReadAt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// No image that is decoded may be larger: a Pi's image has 4 GiB, a hostile one may claim anything.
+const MAX_DECODED: u64 = 256 << 30;
+
+/// A disk with its partition table.
+pub(crate) struct OpenDisk {
+    /// The disk's bytes.
+    pub(crate) disk: Arc<dyn ReadAt>,
+    /// Its partitions.
+    pub(crate) table: Table,
+}
+
+/// Opens an image; a compressed one is decoded once, and kept by the host under the digest of the image.
+pub(crate) fn open(source: Arc<dyn ReadAt>, digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<OpenDisk> {
+    let broken = || input(format!("image sha256:{digest} cannot be opened"));
+    let disk = match disk::sniff(&source).map_err(broken())? {
+        Format::Xz | Format::Zst | Format::Gz => blobs.derive(&format!("{digest}.raw"), &mut |out| {
+            disk::compressed::decode(&source, jobs, MAX_DECODED, out, &mut |_| ()).map_err(std::io::Error::other)
+        })?,
+        Format::Raw | Format::Qcow2 | Format::Vmdk => disk::open(source).map_err(broken())?,
+    };
+    let table = table::read(&disk, SectorSize::B512).map_err(broken())?;
+    Ok(OpenDisk { disk, table })
+}

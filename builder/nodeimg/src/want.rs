@@ -1,0 +1,46 @@
+//! What the core asks the host for: bytes by URL, and verified bytes by digest.
+//!
+//! The core never opens a connection. It asks in three rounds while locking (signatures and release files; indexes and
+//! the base; nothing more), and once before building (what the lock names).
+
+use crate::digest::Digest;
+use crate::error::Result;
+use fstree::{ReadAt, WriteAt};
+use std::io;
+use std::sync::Arc;
+
+/// Bytes that are wanted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Want {
+    /// What a person calls it: `base image`, `containerd.io 2.1.4-1`.
+    pub what: String,
+    /// Where it is. Origins are real ones; mirrors are the host's affair.
+    pub url: String,
+    /// What it must hash to, once that is known; bytes without a digest are signed, or checked by a signed text.
+    pub digest: Option<Digest>,
+    /// How many bytes it has, where known.
+    pub size: Option<u64>,
+    /// How many bytes are too many.
+    pub limit: u64,
+}
+
+/// What the core can ask of the host while locking.
+pub trait Fetch {
+    /// Returns the bytes of each want, in order. Those with a digest are checked and stay in the cache.
+    fn fetch(&mut self, wants: &[Want]) -> Result<Vec<Arc<dyn ReadAt>>>;
+}
+
+/// Verified inputs, and what was computed from them.
+pub trait Blobs: Sync {
+    /// Opens an input by its digest; the bytes were checked against it when this returns.
+    fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>>;
+
+    /// Opens what was derived under `key`, or makes it with `make` and keeps it if the host keeps such things.
+    ///
+    /// A key names the input by digest and what was done to it: the same key always means the same bytes.
+    fn derive(
+        &self,
+        key: &str,
+        make: &mut dyn FnMut(&dyn WriteAt) -> io::Result<u64>,
+    ) -> Result<Arc<dyn ReadAt>>;
+}

@@ -1,0 +1,133 @@
+//! What whole builds need: the stand-ins' mirror on a local server, the command, and folders that go away.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// Origins of the shipped profiles, all of which the mirror has.
+const ORIGINS: [&str; 7] = [
+    "https://cloud-images.ubuntu.com",
+    "https://cdimage.ubuntu.com",
+    "http://archive.ubuntu.com",
+    "http://ports.ubuntu.com",
+    "https://download.docker.com",
+    "https://pkgs.k8s.io",
+    "https://keyserver.ubuntu.com",
+];
+/// Which of the profiles' keys each throw-away key stands for.
+const KEYS: [(&str, &str); 5] = [
+    ("ubuntu-cloud-images", "cloudimg"),
+    ("ubuntu-cdimage", "cdimage"),
+    ("ubuntu-archive", "archive"),
+    ("docker", "docker"),
+    ("kubernetes", "kubernetes"),
+];
+
+/// The stand-ins and the server that serves them.
+pub(crate) struct World {
+    keys: PathBuf,
+    pub(crate) mirror: PathBuf,
+    pub(crate) port: u16,
+    /// Downloads, shared by the tests of one run; keyed by digest, so sharing proves nothing wrong.
+    pub(crate) cache: PathBuf,
+    _server: Server,
+}
+
+/// A server that ends with its owner.
+pub(crate) struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Returns the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+}
+
+/// Returns the command's binary, built for release by `ci/end-to-end`.
+pub(crate) fn binary() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    let binary = target.join("release/nodeimg");
+    assert!(binary.exists(), "{} is missing: cargo build --release -p cli", binary.display());
+    binary
+}
+
+/// Returns the world, made once.
+pub(crate) fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let text = text(&run(Command::new(repository().join("ci/stand-ins")).args(["keys", "mirror"])));
+        let piece = |name: &str| {
+            let line = text.lines().rev().find(|it| it.split_whitespace().next() == Some(name));
+            PathBuf::from(line.unwrap_or_else(|| panic!("ci/stand-ins prints no {name}: {text}"))[name.len()..].trim())
+        };
+        let mirror = piece("mirror");
+        let (server, port) = serve(&mirror, &[]);
+        let cache = folder("cache");
+        World { keys: piece("keys"), mirror, port, cache, _server: server }
+    })
+}
+
+/// Serves a mirror, with faults, and returns the port.
+pub(crate) fn serve(mirror: &Path, faults: &[&str]) -> (Server, u16) {
+    let mut command = Command::new(repository().join("ci/serve"));
+    command.arg(mirror).args(faults.iter().flat_map(|it| ["--fault", it])).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("ci/serve starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("ci/serve prints its port");
+    let port = line.trim().parse().unwrap_or_else(|_| panic!("ci/serve printed {line:?}"));
+    (Server(child), port)
+}
+
+/// Makes an empty folder for this run.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    let folder = target.join("whole").join(name);
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    folder
+}
+
+impl World {
+    /// Returns the command with the world's mirror, keys and cache, in a working folder.
+    pub(crate) fn nodeimg(&self, folder: &Path) -> Command {
+        self.nodeimg_at(folder, self.port)
+    }
+
+    /// The same with another server.
+    pub(crate) fn nodeimg_at(&self, folder: &Path, port: u16) -> Command {
+        let mut command = Command::new(binary());
+        command.current_dir(folder).arg("--cache").arg(&self.cache);
+        for origin in ORIGINS {
+            let host = origin.split("//").nth(1).expect("an origin has a host");
+            command.arg("--mirror").arg(format!("{origin}=http://127.0.0.1:{port}/{host}"));
+        }
+        for (name, file) in KEYS {
+            command.arg("--key").arg(format!("{name}={}", self.keys.join(format!("{file}.gpg")).display()));
+        }
+        command
+    }
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|err| panic!("{command:?}: {err}; ci/setup installs what is missing"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Returns what a command printed.
+pub(crate) fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

@@ -15,13 +15,17 @@ def run(*command, **more):
 
 
 def unpack(artifact, folder):
-    """The disk image inside an artifact and its format: an OVA's VMDK is taken out, a compressed image unpacked with holes."""
+    """The disk image inside an artifact, its format, and further disks: an OVA's VMDKs are taken out, a compressed image unpacked with holes."""
     name = os.path.basename(artifact)
     if name.endswith(".ova"):
         with tarfile.open(artifact) as tar:
-            disks = [member for member in tar if member.name.endswith(".vmdk")]
-            tar.extract(disks[0], folder)
-            return os.path.join(folder, disks[0].name), "vmdk"
+            names = [member.name for member in tar if re.fullmatch(r"[^/]+\.vmdk", member.name)]
+            for disk in names:
+                tar.extract(disk, folder)
+        if not names:
+            raise RuntimeError(f"{artifact}: no .vmdk in it")
+        first, *more = (os.path.join(folder, disk) for disk in names)
+        return first, "vmdk", more
     for suffix, program in ((".xz", ["xz", "-T0", "-dc"]), (".zst", ["zstd", "-dcq"]), (".gz", ["gzip", "-dc"])):
         if name.endswith(suffix):
             target = os.path.join(folder, name.removesuffix(suffix))
@@ -30,14 +34,14 @@ def unpack(artifact, folder):
             if source.returncode != 0:
                 raise RuntimeError(f"{artifact}: {program[0]} failed")
             os.truncate(target, (os.path.getsize(target) + 511) // 512 * 512)
-            return target, "raw"
+            return target, "raw", []
     suffix = os.path.splitext(name)[1]
     if suffix not in FORMATS:
         raise RuntimeError(f"{artifact}: no disk image I know: {sorted(FORMATS)}, .ova, or one of them with .xz, .zst, .gz")
     with open(artifact, "rb") as file:
         # Ubuntu's cloud image is a qcow2 by the name of .img.
         magic = file.read(4)
-    return os.path.abspath(artifact), "qcow2" if magic == b"QFI\xfb" else FORMATS[suffix]
+    return os.path.abspath(artifact), "qcow2" if magic == b"QFI\xfb" else FORMATS[suffix], []
 
 
 def overlay(image, kind, size, folder):
@@ -45,11 +49,6 @@ def overlay(image, kind, size, folder):
     path = os.path.join(folder, "overlay.qcow2")
     run("qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", image, path, *([size] if size else []))
     return path
-
-
-def size_of(path):
-    """The bytes a machine sees as its disk."""
-    return int(re.search(rb'"virtual-size": (\d+)', run("qemu-img", "info", "--output=json", path))[1])
 
 
 def firmware_files(image, folder):

@@ -19,8 +19,8 @@ MARK = "@nodeimg"
 # Each is a file of the report: its name, and the command whose output it holds. No quotes within: the text is in one.
 QUESTIONS = {
     "boot-id": "cat /proc/sys/kernel/random/boot_id",
-    "running": "timeout $T systemctl is-system-running --wait",
-    "cloud-init": "timeout $T cloud-init status --wait >&2; cloud-init status --long --format json",
+    "running": "systemctl is-system-running",
+    "cloud-init": "cloud-init status --long --format json",
     "failed": "systemctl --failed --plain --no-legend",
     "jobs": "systemctl list-jobs --no-legend",
     "root-size": "findmnt -bnro SIZE /",
@@ -47,13 +47,13 @@ SMALL = ["boot-id", "running", "cloud-init", "failed", "root-size", "disk-size",
 
 
 def script(port, settle, until, after, small=False):
-    """The report's shell script. port: where to print; settle: seconds to wait for a settled system; until: a shell condition to wait
-    for besides; after: the last command."""
+    """The report's shell script. port: where to print; until: a shell condition to wait for, then for a settled system, settle seconds at
+    most; after: the last command. It waits without end: whoever started the machine has a limit."""
     names = SMALL if small else list(QUESTIONS)
     lines = [
         "T=%d; P='$2!~/^[!*]/{print$1}'; d=/run/nodeimg-report; mkdir -p $d; cd $d" % settle,
+        "until { %s; } >/dev/null 2>&1; do sleep 2; done" % until,
         "timeout $T cloud-init status --wait >/dev/null 2>&1; timeout $T systemctl is-system-running --wait >/dev/null 2>&1",
-        "i=0; until { %s; } >/dev/null 2>&1 || [ $i -ge $T ]; do sleep 2; i=$((i+2)); done" % until,
         *("(%s) >%s 2>%s.err" % (QUESTIONS[name], name, name) for name in names),
         "p=/dev/%s; [ -c $p ] || p=/dev/ttyAMA0" % port,
         # agetty's vhangup makes an earlier open of its terminal write into the void.

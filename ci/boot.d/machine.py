@@ -20,7 +20,9 @@ class Machine:
         self.options, self.number, self.folder = options, number, folder
         self.port = PORTS[options.hardware]
         os.makedirs(folder, exist_ok=True)
-        self.image, kind = disk.unpack(options.image, folder)
+        self.image, kind, more = disk.unpack(options.image, folder)
+        # Further disks of an OVA, and those the caller gives: file and format.
+        self.seeds = [(path, "vmdk") for path in more] + [(path, "raw") for path in options.seed]
         self.arm = options.hardware in ("virt", "raspi4b")
         self.overlay = disk.overlay(self.image, kind, options.disk_size or ("8G" if self.arm else None), folder)
         if self.arm:
@@ -56,15 +58,17 @@ class Machine:
 
     def _pc(self, script):
         options = self.options
+        access = {"raw": "readonly=on", "vmdk": "snapshot=on"}
         line = ["-cpu", "max,-svm", "-vga", "std"]
         if options.hardware == "vbox":
             line += ["-M", "pc", "-device", "ich9-ahci,id=ahci", *self._drive("id=disk,if=none"), "-device", "ide-hd,drive=disk,bus=ahci.0"]
-            for port, seed in enumerate(options.seed, 1):
-                line += ["-drive", f"id=seed{port},if=none,format=raw,readonly=on,file={seed}", "-device", f"ide-cd,drive=seed{port},bus=ahci.{port}"]
+            for port, (seed, kind) in enumerate(self.seeds, 1):
+                device = "ide-cd" if kind == "raw" else "ide-hd"
+                line += ["-drive", f"id=seed{port},if=none,format={kind},{access[kind]},file={seed}", "-device", f"{device},drive=seed{port},bus=ahci.{port}"]
         else:
             line += ["-M", "q35", *self._drive("if=virtio")]
-            for seed in options.seed:
-                line += ["-drive", f"if=virtio,format=raw,readonly=on,file={seed}"]
+            for seed, kind in self.seeds:
+                line += ["-drive", f"if=virtio,format={kind},{access[kind]},file={seed}"]
         if options.firmware == "uefi":
             line += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={UEFI[0]}",
                      "-drive", f"if=pflash,format=raw,unit=1,file={self.folder}/uefi-vars.fd"]

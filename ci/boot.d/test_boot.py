@@ -1,0 +1,92 @@
+"""Tests of the boot harness itself, without a boot: `python3 -m unittest discover -s ci/boot.d`. A check that never complains is worth nothing:
+each kind of difference is made once, and has to be named."""
+
+import base64
+import hashlib
+import io
+import json
+import sys
+import tarfile
+import types
+import unittest
+
+sys.dont_write_bytecode = True
+
+import expect  # noqa: E402
+import guest  # noqa: E402
+
+
+def options(**more):
+    """A worker on a BIOS PC."""
+    return types.SimpleNamespace(**{"states": ["running"], "hardware": "virtio", "firmware": "bios", "call": "join", "tried": False, "nodes": 0,
+                                    "config_sha256": "aa", **more})
+
+
+def call(number, command="join", status=0, sha256="aa"):
+    """The two lines the double logs for a call."""
+    return "".join(json.dumps(line) + "\n" for line in (
+        {"call": number, "event": "begin", "command": command, "config": "/etc/join.yaml", "sha256": sha256},
+        {"call": number, "event": "end", "command": command, "status": status, "message": "m"}))
+
+
+def good(**more):
+    """A report with nothing to complain about."""
+    return {"running": "running\n", "cloud-init": '{"status": "done", "extended_status": "done", "errors": [], "recoverable_errors": {}}',
+            "root-size": str(9 << 30), "disk-size": str(10 << 30), "audit": "", "firmware": "bios", "containerd": "Server:\n Version: 2",
+            "plugins": "io.containerd.grpc.v1   cri   -   ok\n", "modules": "Module Size\noverlay 1 0\nbr_netfilter 1 0\n",
+            "sysctl": "net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n",
+            "swaps": "Filename\n", "passwords": "", "calls": call(0), "boot-id": "1", "identity": "w\nid", **more}
+
+
+class Expect(unittest.TestCase):
+    """expect.py"""
+
+    def test_a_good_report_passes(self):
+        self.assertEqual(expect.check(good(), options()), [])
+        self.assertEqual(expect.check(good(**{"boot-id": "2"}), options(), good()), [])
+
+    def test_each_difference_is_named(self):
+        for name, report, wanted in (
+            ("degraded", {"running": "degraded"}, options()), ("cloud-init", {"cloud-init": '{"status": "done", "extended_status": "degraded done"}'}, options()),
+            ("no cloud-init", {"cloud-init": ""}, options()), ("not grown", {"root-size": str(2 << 30)}, options()),
+            ("half configured", {"audit": "containerd.io"}, options()), ("firmware", {"firmware": "uefi"}, options()),
+            ("no containerd", {"containerd": ""}, options()), ("no cri", {"plugins": "io.containerd.grpc.v1 cri - error"}, options()),
+            ("no module", {"modules": "Module\noverlay 1 0\n"}, options()), ("no sysctl", {"sysctl": ""}, options()),
+            ("swap", {"swaps": "Filename\n/swap"}, options()), ("password", {"passwords": "ubuntu"}, options()), ("no call", {"calls": ""}, options()),
+            ("failed call", {"calls": call(0, status=1)}, options()), ("twice", {"calls": call(0) + call(2)}, options()),
+            ("other command", {"calls": call(0, "init")}, options()), ("other file", {"calls": call(0, sha256="bb")}, options()),
+            ("nodes", {"nodes": "NAME STATUS\nw Ready\nx NotReady\n"}, options(nodes=2)),
+        ):
+            with self.subTest(name):
+                self.assertEqual(len(expect.check(good(**report), wanted)), 1)
+
+    def test_a_second_start_must_be_one_and_change_nothing(self):
+        self.assertEqual(len(expect.check(good(), options(), good())), 1)
+        again = good(calls=call(0) + call(2), **{"boot-id": "2"})
+        self.assertEqual(len(expect.check(again, options(), good())), 2)
+        self.assertEqual(len(expect.check(good(identity="other", **{"boot-id": "2"}), options(), good())), 1)
+
+    def test_a_node_alone_need_only_have_tried(self):
+        self.assertEqual(expect.check(good(calls=call(0, status=1)), options(tried=True)), [])
+
+
+class Extract(unittest.TestCase):
+    """guest.extract"""
+
+    def test_a_torn_copy_is_left_for_the_whole_one(self):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+            member = tarfile.TarInfo("./running")
+            member.size = 8
+            tar.addfile(member, io.BytesIO(b"running\n"))
+        encoded = base64.b64encode(packed.getvalue()).decode()
+        end = f"@nodeimg={hashlib.sha256(packed.getvalue()).hexdigest()}\r\n"
+        torn = f"@nodeimg:{encoded[:20]}\r\n[ 12.3] kernel: noise\r\n" + end
+        whole = f"login: @nodeimg:{encoded[:40]}\r\n@nodeimg:{encoded[40:]}\r\n" + end
+        self.assertIsNone(guest.extract(torn.encode()))
+        self.assertIsNone(guest.extract(whole[:-20].encode()))
+        self.assertEqual(guest.extract((torn + whole).encode()), {"running": "running\n"})
+
+
+if __name__ == "__main__":
+    unittest.main()

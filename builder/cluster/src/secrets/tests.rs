@@ -1,5 +1,7 @@
 //! What is derived is the same for the same seed, different for different things, and never printed.
 
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
 use std::collections::BTreeSet;
 
 use super::*;

@@ -1,6 +1,10 @@
 //! The seed of each kind of node, and what must and must not be in it.
 
-use expect_test::{Expect, expect};
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect, expect_file};
 
 use super::*;
 use crate::{RootSeed, UnixTime, default_for};
@@ -36,107 +40,8 @@ fn a_workers_user_data_is_this() {
         "time_servers = []",
         "time_servers = [\"10.0.0.1\", \"ntp.example.org\"]",
     );
-    expect![[r##"
-        #cloud-config
-        hostname: node01
-        fqdn: node01
-        preserve_hostname: false
-        manage_etc_hosts: false
-        users:
-        - name: admin
-          gecos: Cluster administrator
-          groups:
-          - adm
-          - sudo
-          - systemd-journal
-          sudo: ALL=(ALL) NOPASSWD:ALL
-          shell: /bin/bash
-          lock_passwd: true
-          ssh_authorized_keys:
-          - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@laptop
-        disable_root: true
-        ssh_pwauth: false
-        ssh_deletekeys: true
-        ssh_keys:
-          ed25519_private: |
-            -----BEGIN OPENSSH PRIVATE KEY-----
-            b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
-            QyNTUxOQAAACBbJ6fBOLQ9Rol1x8FZuAHcVIUg7KLiRASK9NDN9NHe1AAAAJBbJ6fBWyen
-            wQAAAAtzc2gtZWQyNTUxOQAAACBbJ6fBOLQ9Rol1x8FZuAHcVIUg7KLiRASK9NDN9NHe1A
-            AAAECQY0NMw5JlYZ4EO7OcJoaC0CHLfsbwXDZ+otCnORYO3Vsnp8E4tD1GiXXHwVm4AdxU
-            hSDsouJEBIr00M300d7UAAAABm5vZGUwMQECAwQFBgc=
-            -----END OPENSSH PRIVATE KEY-----
-          ed25519_public: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFsnp8E4tD1GiXXHwVm4AdxUhSDsouJEBIr00M300d7U node01
-        growpart:
-          mode: auto
-          devices:
-          - /
-        resize_rootfs: true
-        write_files:
-        - path: /etc/hosts
-          owner: root:root
-          permissions: "0644"
-          content: |
-            127.0.0.1 localhost
-            ::1 localhost ip6-localhost ip6-loopback
-            ff02::1 ip6-allnodes
-            ff02::2 ip6-allrouters
-            192.168.56.10 controlplane
-            192.168.56.11 node01
-            192.168.56.12 node02
-        - path: /etc/nodeimg/node.env
-          owner: root:root
-          permissions: "0644"
-          content: |
-            NODEIMG_CLUSTER='home'
-            NODEIMG_NODE='node01'
-            NODEIMG_ROLE='worker'
-            NODEIMG_ACTION='join'
-            NODEIMG_NODE_CIDR='192.168.56.0/24'
-            NODEIMG_ADDRESS='192.168.56.11'
-            NODEIMG_ENDPOINT='192.168.56.10:6443'
-            NODEIMG_KUBERNETES_VERSION='v1.36.2'
-        - path: /etc/nodeimg/kubeadm.yaml
-          owner: root:root
-          permissions: "0600"
-          content: |
-            apiVersion: kubeadm.k8s.io/v1beta4
-            kind: JoinConfiguration
-            discovery:
-              bootstrapToken:
-                token: taf1h1.i0fto120m6nbv5tn
-                apiServerEndpoint: 192.168.56.10:6443
-                caCertHashes:
-                - sha256:e1626daafd591acdfb9bf0a2627a7a4d1d4dc5bfce01c7d19fb67dcbaec62bb3
-            nodeRegistration:
-              name: node01
-              criSocket: unix:///run/containerd/containerd.sock
-              imagePullPolicy: IfNotPresent
-              kubeletExtraArgs:
-              - name: node-ip
-                value: "@NODE_IP@"
-            timeouts:
-              controlPlaneComponentHealthCheck: 15m0s
-              kubeletHealthCheck: 15m0s
-              kubernetesAPICall: 15m0s
-              etcdAPICall: 15m0s
-              tlsBootstrap: 15m0s
-              discovery: 15m0s
-        - path: /etc/systemd/timesyncd.conf.d/10-nodeimg.conf
-          owner: root:root
-          permissions: "0644"
-          content: |
-            [Time]
-            NTP=10.0.0.1 ntp.example.org
-        runcmd:
-        - - systemctl
-          - try-restart
-          - systemd-timesyncd.service
-        - - systemctl
-          - start
-          - --no-block
-          - nodeimg-join.service
-    "##]].assert_eq(seed(&text, "node01").user_data.expose());
+    expect_file!["golden/worker-user-data.yaml"]
+        .assert_eq(seed(&text, "node01").user_data.expose());
 }
 
 #[test]
@@ -196,25 +101,19 @@ fn meta_data_changes_with_every_other_file() {
     assert_ne!(base.meta_data, seed(&text(), "node02").meta_data);
 }
 
+/// Compares the network configuration of node01.
+fn check_network(text: &str, nics: &Nics, want: &Expect) {
+    want.assert_eq(&seed_of(text, "node01", nics).unwrap().network_config);
+}
+
 #[test]
 fn the_network_follows_the_machine_and_the_address() {
-    let check = |text: &str, nics: &Nics, want: Expect| {
-        want.assert_eq(&seed_of(text, "node01", nics).unwrap().network_config);
-    };
     let router = text().replace("# gateway", "gateway").replace(
         "nameservers = []",
         "nameservers = [\"192.168.56.1\", \"9.9.9.9\"]",
     );
     let by_dhcp = text().replace("address = \"192.168.56.11\"\n", "");
-    let matched = |matches| {
-        let id = "lan".to_owned();
-        let role = NicRole::Cluster;
-        Nics::new(vec![NicConfig { id, matches, role }]).unwrap()
-    };
-    check(
-        &router,
-        &Nics::virtualbox(),
-        expect![[r#"
+    check_network(&router, &Nics::virtualbox(), &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -229,12 +128,8 @@ fn the_network_follows_the_machine_and_the_address() {
             dhcp4: false
             addresses:
             - 192.168.56.11/24
-    "#]],
-    );
-    check(
-        &router,
-        &Nics::raspberry_pi(),
-        expect![[r#"
+    "#]]);
+    check_network(&router, &Nics::raspberry_pi(), &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -250,12 +145,8 @@ fn the_network_follows_the_machine_and_the_address() {
               addresses:
               - "192.168.56.1"
               - "9.9.9.9"
-    "#]],
-    );
-    check(
-        &by_dhcp,
-        &Nics::raspberry_pi(),
-        expect![[r#"
+    "#]]);
+    check_network(&by_dhcp, &Nics::raspberry_pi(), &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -265,13 +156,20 @@ fn the_network_follows_the_machine_and_the_address() {
             dhcp-identifier: mac
             dhcp4-overrides:
               route-metric: 200
-    "#]],
-    );
-    let mac = "08:00:27:00:00:0b".parse().unwrap();
-    check(
-        &text(),
-        &matched(NicMatch::Mac(mac)),
-        expect![[r#"
+    "#]]);
+}
+
+#[test]
+fn an_interface_is_matched_by_address_name_or_driver() {
+    let matched = |matches| {
+        let id = "lan".to_owned();
+        let role = NicRole::Cluster;
+        Nics::new(vec![NicConfig { id, matches, role }]).unwrap()
+    };
+    let mac = NicMatch::Mac("08:00:27:00:00:0b".parse().unwrap());
+    let name = NicMatch::Name("en*".to_owned());
+    let driver = NicMatch::Driver("e1000".to_owned());
+    check_network(&text(), &matched(mac), &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -282,40 +180,31 @@ fn the_network_follows_the_machine_and_the_address() {
             dhcp4: false
             addresses:
             - 192.168.56.11/24
-    "#]],
-    );
-    check(
-        &text(),
-        &matched(NicMatch::Name("en*".to_owned())),
-        expect![[r#"
-            version: 2
-            renderer: networkd
-            ethernets:
-              lan:
-                match:
-                  name: en*
-                optional: true
-                dhcp4: false
-                addresses:
-                - 192.168.56.11/24
-        "#]],
-    );
-    check(
-        &text(),
-        &matched(NicMatch::Driver("e1000".to_owned())),
-        expect![[r#"
-            version: 2
-            renderer: networkd
-            ethernets:
-              lan:
-                match:
-                  driver: e1000
-                optional: true
-                dhcp4: false
-                addresses:
-                - 192.168.56.11/24
-        "#]],
-    );
+    "#]]);
+    check_network(&text(), &matched(name), &expect![[r#"
+        version: 2
+        renderer: networkd
+        ethernets:
+          lan:
+            match:
+              name: en*
+            optional: true
+            dhcp4: false
+            addresses:
+            - 192.168.56.11/24
+    "#]]);
+    check_network(&text(), &matched(driver), &expect![[r#"
+        version: 2
+        renderer: networkd
+        ethernets:
+          lan:
+            match:
+              driver: e1000
+            optional: true
+            dhcp4: false
+            addresses:
+            - 192.168.56.11/24
+    "#]]);
 }
 
 #[test]
@@ -366,7 +255,11 @@ fn a_seed_too_large_for_its_disk_is_refused() {
         .replace("10.244.0.0/16", "11.0.0.0/8")
         .replace("10.96.0.0/12", "10.96.0.0/16");
     for i in 0..5000 {
-        many += &format!("[[node]]\nname = \"n{i}\"\nrole = \"worker\"\nprofile = \"w\"\n");
+        write!(
+            many,
+            "[[node]]\nname = \"n{i}\"\nrole = \"worker\"\nprofile = \"w\"\n"
+        )
+        .unwrap();
     }
     let err = seed_of(&many, "controlplane", &Nics::virtualbox()).unwrap_err();
     assert!(

@@ -51,7 +51,7 @@ class Expect(unittest.TestCase):
             ("no cloud-init", {"cloud-init": ""}, options()), ("not grown", {"root-size": str(2 << 30)}, options()),
             ("half configured", {"audit": "containerd.io"}, options()), ("firmware", {"firmware": "uefi"}, options()),
             ("no containerd", {"containerd": ""}, options()), ("no cri", {"plugins": "io.containerd.grpc.v1 cri - error"}, options()),
-            ("no module", {"modules": "Module\noverlay 1 0\n"}, options()), ("no sysctl", {"sysctl": ""}, options()),
+            ("no module", {"modules": "Module\noverlay 1 0\n"}, options()), ("no sysctl", {"sysctl": good()["sysctl"].replace("ip_forward = 1", "ip_forward = 0")}, options()),
             ("swap", {"swaps": "Filename\n/swap"}, options()), ("password", {"passwords": "ubuntu"}, options()), ("no call", {"calls": ""}, options()),
             ("failed call", {"calls": call(0, status=1)}, options()), ("twice", {"calls": call(0) + call(2)}, options()),
             ("other command", {"calls": call(0, "init")}, options()), ("other file", {"calls": call(0, sha256="bb")}, options()),

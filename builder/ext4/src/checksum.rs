@@ -56,11 +56,6 @@ impl Sums {
         }
     }
 
-    /// Returns whether all metadata has checksums, and blocks leave room for them.
-    pub(crate) fn is_all(self) -> bool {
-        matches!(self, Self::All { .. })
-    }
-
     /// Returns whether groups may leave bitmaps and inode tables unused by a flag.
     pub(crate) fn groups_have_flags(self) -> bool {
         self != Self::None

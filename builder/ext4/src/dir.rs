@@ -283,16 +283,12 @@ impl Form {
 
     /// Writes the checksum of a block: of an index after its slots, of a leaf in its last entry.
     fn sum(&self, block: &mut [u8], seed: u32) {
-        match index_offset(block) {
-            Some(at) => {
-                let (end, sum) = index_sum(block, at, seed).expect("made here");
-                put32(block, end + 4, sum);
-            }
-            None => {
-                let sum = crc32c(seed, &block[..self.room()]);
-                put32(block, self.room() + 8, sum);
-            }
-        }
+        let index = index_offset(block).and_then(|at| index_sum(block, at, seed));
+        let (at, sum) = match index {
+            Some((end, sum)) => (end + 4, sum),
+            None => (self.room() + 8, crc32c(seed, &block[..self.room()])),
+        };
+        put32(block, at, sum);
     }
 }
 

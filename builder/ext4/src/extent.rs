@@ -1,6 +1,6 @@
 //! Extent trees: parsing one node, and building a whole tree bottom-up from a sorted mapping.
 //!
-//! Kernel documentation, "The Contents of inode.i_block: Extent Tree". Built trees are as shallow as can be and their
+//! Kernel documentation, "The Contents of `inode.i_block`: Extent Tree". Built trees are as shallow as can be and their
 //! nodes full.
 
 use crate::checksum::crc32c;
@@ -243,7 +243,7 @@ mod tests {
                 Node::Index(children, depth) => {
                     todo.extend(children.iter().rev().map(|(first, at)| {
                         (built.nodes[index(*at)].1.clone(), Some(depth), Some(*first))
-                    }))
+                    }));
                 }
             }
         }

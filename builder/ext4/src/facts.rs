@@ -4,7 +4,7 @@ use crate::features::Features;
 use crate::hash::{CharSign, HashAlgorithm, NameHash};
 use crate::superblock::Superblock;
 use fstree::Timestamp;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// What a volume is like.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -141,7 +141,7 @@ pub(crate) fn uuid_text(uuid: &[u8; 16]) -> String {
         if matches!(i, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        text.push_str(&format!("{byte:02x}"));
+        write!(text, "{byte:02x}").expect("a String takes all");
     }
     text
 }

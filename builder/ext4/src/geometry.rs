@@ -75,7 +75,10 @@ impl Geometry {
             return Err(bad(format!("group descriptor size is {desc_size}")));
         }
         let max = block_size * 8;
-        if sb.blocks_per_group < 256 || sb.blocks_per_group > max || sb.blocks_per_group % 8 != 0 {
+        if sb.blocks_per_group < 256
+            || sb.blocks_per_group > max
+            || !sb.blocks_per_group.is_multiple_of(8)
+        {
             return Err(bad(format!("{} blocks in a group", sb.blocks_per_group)));
         }
         if sb.inodes_per_group == 0 || sb.inodes_per_group > max {

@@ -1,7 +1,7 @@
 //! The hashes of indexed directories: legacy, half MD4 and TEA, each over signed or unsigned characters.
 //!
 //! Kernel documentation, "Hash Tree Directories"; half MD4 is the first three rounds of RFC 1320 on 32-byte pieces, TEA the
-//! Tiny Encryption Algorithm as a hash. SipHash (casefold with encryption) is not here.
+//! Tiny Encryption Algorithm as a hash. `SipHash` (casefold with encryption) is not here.
 
 use crate::le::u32_at;
 use std::fmt;
@@ -156,23 +156,23 @@ impl NameHash {
     }
 }
 
-fn half_md4(state: &mut [u32; 4], x: &[u32; 8]) {
+fn half_md4(state: &mut [u32; 4], words: &[u32; 8]) {
     type Mix = fn(u32, u32, u32) -> u32;
     let rounds: [(Mix, u32, [usize; 8], [u32; 4]); 3] = [
         (
-            |x, y, z| z ^ (x & (y ^ z)),
+            |b, c, d| d ^ (b & (c ^ d)),
             0,
             [0, 1, 2, 3, 4, 5, 6, 7],
             [3, 7, 11, 19],
         ),
         (
-            |x, y, z| (x & y).wrapping_add((x ^ y) & z),
+            |b, c, d| (b & c).wrapping_add((b ^ c) & d),
             0x5a82_7999,
             [1, 3, 5, 7, 0, 2, 4, 6],
             [3, 5, 9, 13],
         ),
         (
-            |x, y, z| x ^ y ^ z,
+            |b, c, d| b ^ c ^ d,
             0x6ed9_eba1,
             [3, 7, 2, 6, 1, 5, 0, 4],
             [3, 9, 11, 15],
@@ -183,7 +183,7 @@ fn half_md4(state: &mut [u32; 4], x: &[u32; 8]) {
         for (step, at) in order.into_iter().enumerate() {
             let sum = a
                 .wrapping_add(mix(b, c, d))
-                .wrapping_add(x[at])
+                .wrapping_add(words[at])
                 .wrapping_add(constant);
             (a, b, c, d) = (d, sum.rotate_left(shifts[step % 4]), b, c);
         }

@@ -75,11 +75,6 @@ pub(crate) fn hi32(value: u64) -> u32 {
     lo32(value >> 32)
 }
 
-/// Returns the low 8 bits.
-pub(crate) fn lo8(value: u32) -> u8 {
-    value.to_le_bytes()[0]
-}
-
 /// Returns a number as an index; too large for this machine becomes an index that nothing has.
 pub(crate) fn index(value: impl TryInto<usize>) -> usize {
     value.try_into().unwrap_or(usize::MAX)

@@ -44,7 +44,7 @@ pub fn write(layout: &Layout, tree: &FileTree) -> Result<Mosaic, Error> {
         journal_blocks: journal_map,
         ..superblock
     };
-    writer.groups(superblock);
+    writer.groups(&superblock);
     writer
         .mosaic
         .finish(layout.options.size)

@@ -1,10 +1,6 @@
 //! `e2fsck` finds nothing to say about any volume that we write, from its front or from a backup.
 
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "tests run the independent tools"
-)]
+#![expect(clippy::disallowed_types, reason = "tests run the independent tools")]
 
 #[path = "support/tools.rs"]
 mod tools;

@@ -206,7 +206,7 @@ fn blocks_of(content: &Content, options: &Options) -> Result<Vec<(u32, u32)>, St
         let (start, end) = (run.at / block, (run.at + run.len).div_ceil(block));
         match runs.last_mut() {
             Some(last) if start.saturating_sub(last.1) * block < SHORTEST_HOLE => {
-                last.1 = end.max(last.1)
+                last.1 = end.max(last.1);
             }
             _ => runs.push((start, end)),
         }

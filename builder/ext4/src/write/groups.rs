@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 impl Writer<'_> {
     /// Writes what describes the groups; the tables must be complete.
-    pub(super) fn groups(&mut self, superblock: Superblock) {
+    pub(super) fn groups(&mut self, superblock: &Superblock) {
         let n = self.geometry().groups();
         let mut descriptors = Vec::new();
         let mut free = self.layout.free.as_slice();
@@ -78,7 +78,7 @@ impl Writer<'_> {
     }
 
     /// Writes superblock and descriptors, and their backups.
-    fn heads(&mut self, superblock: Superblock, descriptors: Vec<u8>) {
+    fn heads(&mut self, superblock: &Superblock, descriptors: Vec<u8>) {
         let layout = self.layout;
         let len = long(descriptors.len());
         let descriptors = Arc::new(descriptors);
@@ -140,7 +140,7 @@ fn inode_bitmap(geometry: &Geometry, used: u32) -> Vec<u8> {
 fn clear(bitmap: &mut [u8], bits: Range<usize>) {
     let mut at = bits.start;
     while at < bits.end {
-        if at % 8 == 0 && bits.end - at >= 8 {
+        if at.is_multiple_of(8) && bits.end - at >= 8 {
             let bytes = (bits.end - at) / 8;
             bitmap[at / 8..at / 8 + bytes].fill(0);
             at += bytes * 8;

@@ -158,6 +158,13 @@ pub fn noise(len: usize, seed: u8) -> Vec<u8> {
         .collect()
 }
 
+/// Returns a link's target of `len` bytes.
+pub fn target(len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|i| if i % 100 == 99 { b'/' } else { b't' })
+        .collect()
+}
+
 /// Returns an empty tree with `/lost+found`.
 pub fn empty() -> FileTree {
     let mut tree = FileTree::new(meta(0o755));
@@ -184,67 +191,14 @@ pub fn sampler() -> FileTree {
     for len in [1, 1023, 1024, 4095, 4096, 4097, 70_000] {
         put(&mut tree, &format!("/etc/deep/{len}"), text(&noise(len, 1)));
     }
-    let big: Arc<dyn ReadAt> = Arc::new(noise(3 << 20, 2));
-    let runs = [
-        (0, 0, 5000),
-        (1 << 20, 9000, 100_000),
-        (1 << 21, 700_000, 4096),
-        (9 << 20, 1 << 20, 1 << 20),
-    ];
-    let runs: Arc<[Run]> = runs
-        .iter()
-        .map(|(at, from, len)| Run {
-            at: *at,
-            from: *from,
-            len: *len,
-        })
-        .collect();
-    put(
-        &mut tree,
-        "/sparse",
-        FileKind::Regular(Content::Extents {
-            source: big.clone(),
-            runs,
-            len: 12 << 20,
-        }),
-    );
-    let runs: Arc<[Run]> = (0..9u64)
-        .map(|i| Run {
-            at: i << 17,
-            from: i * 3000,
-            len: 2000,
-        })
-        .collect();
-    put(
-        &mut tree,
-        "/combed",
-        FileKind::Regular(Content::Extents {
-            source: big.clone(),
-            runs,
-            len: (8 << 17) + 2000,
-        }),
-    );
-    put(
-        &mut tree,
-        "/hole",
-        FileKind::Regular(Content::Extents {
-            source: big.clone(),
-            runs: Arc::new([]),
-            len: 5 << 30,
-        }),
-    );
-    put(
-        &mut tree,
-        "/big",
-        FileKind::Regular(Content::range(big, 17, 2_900_001)),
-    );
+    large_files(&mut tree);
     let twice = put(&mut tree, "/etc/twice", text(b"one file"));
     tree.put_name(&path("/many/again"), twice).unwrap();
     for len in [1, 59, 60, 61, 1000] {
         put(
             &mut tree,
             &format!("/dev/link{len}"),
-            FileKind::Symlink(vec![b'x'; len]),
+            FileKind::Symlink(target(len)),
         );
     }
     put(
@@ -276,6 +230,63 @@ pub fn sampler() -> FileTree {
     );
     attributes(&mut tree);
     tree
+}
+
+fn large_files(tree: &mut FileTree) {
+    let big: Arc<dyn ReadAt> = Arc::new(noise(3 << 20, 2));
+    let runs = [
+        (0, 0, 5000),
+        (1 << 20, 9000, 100_000),
+        (1 << 21, 700_000, 4096),
+        (9 << 20, 1 << 20, 1 << 20),
+    ];
+    let runs: Arc<[Run]> = runs
+        .iter()
+        .map(|(at, from, len)| Run {
+            at: *at,
+            from: *from,
+            len: *len,
+        })
+        .collect();
+    put(
+        tree,
+        "/sparse",
+        FileKind::Regular(Content::Extents {
+            source: big.clone(),
+            runs,
+            len: 12 << 20,
+        }),
+    );
+    let runs: Arc<[Run]> = (0..9u64)
+        .map(|i| Run {
+            at: i << 17,
+            from: i * 3000,
+            len: 2000,
+        })
+        .collect();
+    put(
+        tree,
+        "/combed",
+        FileKind::Regular(Content::Extents {
+            source: big.clone(),
+            runs,
+            len: (8 << 17) + 2000,
+        }),
+    );
+    put(
+        tree,
+        "/hole",
+        FileKind::Regular(Content::Extents {
+            source: big.clone(),
+            runs: Arc::new([]),
+            len: 5 << 30,
+        }),
+    );
+    put(
+        tree,
+        "/big",
+        FileKind::Regular(Content::range(big, 17, 2_900_001)),
+    );
 }
 
 fn attributes(tree: &mut FileTree) {

@@ -1,0 +1,60 @@
+//! A volume as a tree: everything but file content, which stays where it is.
+//!
+//! Reads in waves, each in the order of the volume: inode tables, then the nodes of all maps level by level, then all
+//! directories, attributes and long links. What is hostile costs no more than an honest volume of its size: every block of
+//! metadata is taken from a budget, and nothing recurses.
+
+mod contents;
+mod maps;
+mod tree;
+mod volume;
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::features::Feature;
+use crate::geometry::JOURNAL_INODE;
+use crate::journal;
+use crate::superblock::STATE_VALID;
+use fstree::{FileTree, ReadAt};
+use std::sync::Arc;
+use volume::Volume;
+
+/// "Errors were found".
+const STATE_ERRORS: u16 = 2;
+
+/// Reads a volume; its files' content stays in `volume`.
+///
+/// A journal that was not emptied is replayed in memory, over the volume. Fails with [`Error::Unsupported`] on what is
+/// refused by name and with [`Error::Corrupt`] on what contradicts itself.
+pub fn read(volume: Arc<dyn ReadAt>) -> Result<(FileTree, Facts), Error> {
+    let mut volume = Volume::open(volume)?;
+    let mut journal_blocks = 0;
+    if volume.superblock.features.has(Feature::HAS_JOURNAL) && volume.superblock.journal_device == 0
+    {
+        let (inode, map) = volume.one_map(JOURNAL_INODE)?;
+        journal_blocks = crate::le::short(inode.size / volume.geometry.block());
+        if let Some(replayed) = journal::replay(&volume.journal(&map)?, &volume.source)? {
+            volume = Volume::open(replayed)?;
+        }
+    } else if volume.superblock.features.has(Feature::RECOVER) {
+        return Err(Error::Unsupported(
+            "a journal to be replayed from another device".to_owned(),
+        ));
+    }
+    let state = volume.superblock.state;
+    if state & STATE_VALID == 0 || state & STATE_ERRORS != 0 {
+        let text = "a volume that was not unmounted cleanly or has known errors (repair it with `e2fsck -fp` first)";
+        return Err(Error::Unsupported(text.to_owned()));
+    }
+    let mut superblock = volume.superblock.clone();
+    superblock.features = superblock
+        .features
+        .without(Feature::RECOVER)
+        .without(Feature::ORPHAN_PRESENT);
+    let facts = Facts::new(&superblock, volume.geometry.desc_blocks(), journal_blocks);
+    let inodes = volume.inodes()?;
+    let maps = volume.maps(&inodes)?;
+    let contents = volume.contents(&inodes, &maps)?;
+    let tree = tree::assemble(&volume, &inodes, &maps, contents)?;
+    Ok((tree, facts))
+}

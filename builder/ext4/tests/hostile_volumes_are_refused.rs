@@ -1,0 +1,151 @@
+//! Damaged volumes give a tree or an error: never a panic, never more work than an honest volume.
+
+#[path = "support/tools.rs"]
+mod tools;
+
+use ext4::{Feature, Features, Options};
+use fstree::{Content, FileKind, FileTree, Meta, ReadAt};
+use std::sync::Arc;
+use tools::{MIB, empty, make, noise, options, path, put, text};
+
+/// Returns a volume of 2 MiB with something of every kind.
+fn volume(features: Features) -> Vec<u8> {
+    let mut tree = empty();
+    tree.make_dirs(&path("/d/e"), &Meta::default()).unwrap();
+    for i in 0..60 {
+        put(
+            &mut tree,
+            &format!("/d/a name that is not too short {i}"),
+            text(&noise(i, 1)),
+        );
+    }
+    let source: Arc<dyn ReadAt> = Arc::new(noise(1 << 16, 1));
+    let runs: Arc<[fstree::Run]> = (0..8)
+        .map(|i| fstree::Run {
+            at: i << 17,
+            from: 0,
+            len: 100,
+        })
+        .collect();
+    put(
+        &mut tree,
+        "/combed",
+        FileKind::Regular(Content::Extents {
+            source,
+            runs,
+            len: 1 << 20,
+        }),
+    );
+    put(&mut tree, "/link", FileKind::Symlink(vec![b'x'; 100]));
+    put(
+        &mut tree,
+        "/dev",
+        FileKind::CharDevice { major: 1, minor: 3 },
+    );
+    for i in 0..10 {
+        let meta = tree.meta_mut(&path("/link")).unwrap();
+        meta.xattrs
+            .insert(format!("trusted.{i}").into_bytes(), noise(30, 1));
+    }
+    let options = Options {
+        features,
+        block_size: 1024,
+        spare_inodes: 0,
+        growth_blocks: 0,
+        ..options(2 * MIB)
+    };
+    let (_, mosaic) = make(
+        &tree,
+        &Options {
+            journal_blocks: Some(1024),
+            ..options
+        },
+    );
+    let mut bytes = vec![0; usize::try_from(2 * MIB).unwrap()];
+    mosaic.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+/// Reads all that a damaged volume lets itself be read.
+fn exercise(bytes: Vec<u8>) -> bool {
+    let Ok((tree, facts)) = ext4::read(Arc::new(bytes)) else {
+        return false;
+    };
+    let mut n = 0u64;
+    for (_, node) in tree.walk() {
+        if let fstree::Node::File(id) = node
+            && let FileKind::Regular(content) = &tree.file(*id).kind
+        {
+            n += content.runs().iter().map(|it| it.len).sum::<u64>();
+            let _read = content.read_all(1 << 16);
+        }
+    }
+    let again = Options::like(&facts, 4 * MIB, facts.mkfs_time);
+    let _laid_out: Result<FileTree, _> = ext4::layout(&tree, &again).map(|it| {
+        assert!(ext4::write(&it, &tree).is_ok());
+        tree.clone()
+    });
+    n < u64::MAX
+}
+
+/// Damages bytes here and there, in metadata only: what is zero stays, for little of that is read.
+fn damage(base: &[u8], step: usize) {
+    assert!(exercise(base.to_vec()));
+    let used: Vec<usize> = (0..base.len()).filter(|it| base[*it] != 0).collect();
+    let mut read = 0;
+    for (n, at) in used.iter().enumerate().step_by(step) {
+        let mut bytes = base.to_vec();
+        bytes[*at] = [
+            0,
+            0xff,
+            bytes[*at] ^ 0x80,
+            bytes[*at] ^ 1,
+            bytes[*at].wrapping_add(7),
+        ][n % 5];
+        read += usize::from(exercise(bytes));
+    }
+    assert!(read > 0);
+}
+
+#[test]
+fn with_checksums() {
+    damage(&volume(Features::EXT4), 61);
+}
+
+#[test]
+fn without_checksums() {
+    let features = Features::EXT4.without(Feature::METADATA_CSUM);
+    damage(&volume(features), 23);
+    damage(&volume(features.without(Feature::DIR_INDEX)), 41);
+}
+
+#[test]
+fn where_zero_becomes_something() {
+    let base = volume(Features::EXT4.without(Feature::METADATA_CSUM));
+    for at in (1024..400_000).step_by(389) {
+        let mut bytes = base.clone();
+        bytes[at] = 0xff;
+        bytes[at + 1] = 0x7f;
+        exercise(bytes);
+    }
+}
+
+#[test]
+fn that_end_too_early() {
+    let base = volume(Features::EXT4);
+    for len in (0..base.len())
+        .step_by(50_021)
+        .chain([0, 1, 1023, 1024, 1500, 2047, 2048])
+    {
+        assert!(!exercise(base[..len].to_vec()), "{len}");
+    }
+}
+
+#[test]
+fn that_are_nothing_but_noise() {
+    for seed in 0..100u8 {
+        let mut bytes = noise(1 << 16, seed);
+        bytes.rotate_left(usize::from(seed) * 7);
+        assert!(!exercise(bytes));
+    }
+}

@@ -1,0 +1,173 @@
+//! A volume with a full journal reads as the volume that `e2fsck` makes of it.
+
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests run the independent tools"
+)]
+
+#[path = "support/compare.rs"]
+mod compare;
+#[path = "support/tools.rs"]
+mod tools;
+
+use compare::{Mounted, dump, same};
+use std::path::{Path, PathBuf};
+use tools::{Scratch, must, noise, open, run};
+
+const SIZE: &str = "24M";
+
+fn mke2fs(scratch: &Scratch, args: &[&str]) -> PathBuf {
+    let image = scratch.path("image");
+    let folder = scratch.path("folder");
+    std::fs::create_dir_all(folder.join("d")).unwrap();
+    std::fs::write(folder.join("d/f"), noise(50_000, 1)).unwrap();
+    let mut all = vec!["-q", "-F", "-t", "ext4", "-d", folder.to_str().unwrap()];
+    all.extend(args);
+    all.extend([image.to_str().unwrap(), SIZE]);
+    must("e2fsprogs", "mke2fs", &all);
+    image
+}
+
+/// Compares what we see of a volume with what there is once `e2fsck` has emptied its journal.
+fn same_as_e2fsck(scratch: &Scratch, image: &Path, what: &str) -> String {
+    let before = std::fs::read(image).unwrap();
+    let (ours, _) = ext4::read(open(image)).unwrap_or_else(|it| panic!("{what}: {it}"));
+    assert_eq!(std::fs::read(image).unwrap(), before);
+    let theirs = scratch.path("replayed");
+    std::fs::copy(image, &theirs).unwrap();
+    let output = run(
+        "e2fsprogs",
+        "e2fsck",
+        &["-fy", "-E", "journal_only", theirs.to_str().unwrap()],
+    );
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.code().is_some_and(|it| it < 4),
+        "{what}: {text}"
+    );
+    let (theirs, _) = ext4::read(open(&theirs)).unwrap();
+    same(&ours, &theirs, what);
+    dump(&ours)
+}
+
+/// Writes transactions into the journal that put block `with` where block `at` is.
+fn log(scratch: &Scratch, image: &Path, script: &str) {
+    let commands = scratch.path("commands");
+    std::fs::write(&commands, script).unwrap();
+    must(
+        "e2fsprogs",
+        "debugfs",
+        &[
+            "-w",
+            "-f",
+            commands.to_str().unwrap(),
+            image.to_str().unwrap(),
+        ],
+    );
+}
+
+fn block_of(image: &Path, file: &str) -> u64 {
+    let text = must(
+        "e2fsprogs",
+        "debugfs",
+        &["-R", &format!("bmap {file} 0"), image.to_str().unwrap()],
+    );
+    text.lines().find_map(|it| it.trim().parse().ok()).unwrap()
+}
+
+#[test]
+fn with_every_checksum_and_width() {
+    for (features, open_as) in [
+        (&["-O", "^64bit,^metadata_csum"][..], "jo"),
+        (&["-O", "64bit,^metadata_csum"][..], "jo"),
+        (&["-O", "64bit,metadata_csum"][..], "jo -c"),
+        (
+            &["-O", "64bit,^metadata_csum", "-b", "4096"][..],
+            "jo -c -v 2",
+        ),
+        (&["-O", "^64bit,^metadata_csum"][..], "jo -c -v 3"),
+    ] {
+        let scratch = Scratch::new();
+        let image = mke2fs(&scratch, features);
+        let clean = dump(&ext4::read(open(&image)).unwrap().0);
+        let block = block_of(&image, "/d/f");
+        let (new, other) = (scratch.path("new"), scratch.path("other"));
+        std::fs::write(&new, noise(4096 * 4, 0x80)).unwrap();
+        // A block that begins like one of the journal's own must be escaped.
+        let escaped = [&[0xc0, 0x3b, 0x39, 0x98][..], &noise(4092 * 4, 0x80)].concat();
+        std::fs::write(&other, escaped).unwrap();
+        let script = format!(
+            "{open_as}\njw -b {block},{} {new}\njw -b {} {other}\njw -r {}\njw -b {} {new}\njc\n",
+            block + 1,
+            block + 2,
+            block + 1,
+            block + 3,
+            new = new.display(),
+            other = other.display(),
+        );
+        log(&scratch, &image, &script);
+        let dirty = same_as_e2fsck(&scratch, &image, &format!("{features:?} {open_as}"));
+        assert_ne!(dirty, clean, "{features:?}: nothing was replayed");
+    }
+}
+
+#[test]
+fn of_a_volume_that_was_copied_while_mounted() {
+    for features in [
+        &["-O", "64bit,metadata_csum"][..],
+        &["-O", "^64bit,^metadata_csum", "-b", "1024"][..],
+    ] {
+        let scratch = Scratch::new();
+        let image = mke2fs(&scratch, features);
+        let copy = scratch.path("copy");
+        {
+            let mounted = Mounted::new(&scratch, &image, "rw");
+            let at = |name: &str| mounted.path().join(name);
+            for i in 0..300 {
+                std::fs::write(at(&format!("d/new {i}")), noise(i * 10, 1)).unwrap();
+            }
+            std::fs::create_dir_all(at("e/f/g")).unwrap();
+            let held = std::fs::File::create(at("d/deleted but open")).unwrap();
+            held.set_len(100_000).unwrap();
+            std::fs::remove_file(at("d/deleted but open")).unwrap();
+            for i in 0..100 {
+                std::fs::remove_file(at(&format!("d/new {i}"))).unwrap();
+            }
+            must(
+                "coreutils",
+                "sync",
+                &["-f", mounted.path().to_str().unwrap()],
+            );
+            std::fs::copy(&image, &copy).unwrap();
+            drop(held);
+        }
+        let text = same_as_e2fsck(&scratch, &copy, &format!("{features:?}"));
+        assert_eq!(text.matches("/d/new").count(), 200);
+        assert!(!text.contains("deleted"));
+    }
+}
+
+#[test]
+fn unless_something_is_wrong() {
+    let scratch = Scratch::new();
+    let image = mke2fs(&scratch, &[]);
+    let block = block_of(&image, "/d/f");
+    let new = scratch.path("new");
+    std::fs::write(&new, noise(4096, 0x80)).unwrap();
+    log(
+        &scratch,
+        &image,
+        &format!("jo -c\njw -b {block} {}\njc\n", new.display()),
+    );
+    let mut bytes = std::fs::read(&image).unwrap();
+    let logged = noise(1024, 0x80);
+    let at = bytes.windows(1024).position(|it| it == logged).unwrap();
+    bytes[at + 5] ^= 1;
+    std::fs::write(&image, bytes).unwrap();
+    let error = ext4::read(open(&image)).unwrap_err().to_string();
+    assert!(
+        error.contains("journal") && error.contains("checksum"),
+        "{error}"
+    );
+}

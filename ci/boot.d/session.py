@@ -1,0 +1,111 @@
+"""One start of all machines: QEMU runs, reports are waited for, ends are seen to."""
+
+import json
+import os
+import random
+import subprocess
+import time
+
+import guest
+
+# An emulated PC's kernel checks its timer against its clock, and panics when a busy host served it too late. It has touched no disk yet.
+STARVED = b"IO-APIC + timer doesn't work!"
+
+
+class Again(Exception):
+    """The start has to be made once more."""
+
+
+def until(options):
+    """The shell condition a machine waits for before it reports."""
+    log = "/var/lib/kubeadm-double/calls.log"
+    if options.nodes:
+        return f'[ $(kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes | grep -c " Ready") -ge {options.nodes} ]'
+    if options.call and options.tried:
+        return f"grep -q begin {log}"
+    if options.call:
+        return f'''grep -qE '"command": "(init|join)".*"status": 0' {log}'''
+    return "true"
+
+
+def launch(one, phase, command):
+    """Starts QEMU; its output goes to a log."""
+    with open(one.log(phase, "qemu"), "w", encoding="utf-8") as log:
+        log.write(" ".join(command) + "\n")
+        log.flush()
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def look(one, phase):
+    """The report, when it is there: name -> text. A kernel that panicked is an error, but for one panic: `Again`."""
+    console = contents(one.log(phase, "console"))
+    if STARVED in console:
+        raise Again
+    if b"Kernel panic" in console:
+        raise RuntimeError(f"{one.options.name}: start {phase}: the kernel panicked:\n{tail(one, phase)}")
+    return guest.extract(contents(one.report_log(phase)))
+
+
+def start(machines, phase, last, common):
+    """One start of all machines at once: a report each; one that gave none in time is not in the answer."""
+    lan = random.randrange(20000, 30000)
+    commands, processes, reports, retries, began = {}, {}, {}, 3, time.monotonic()
+    for one in machines:
+        after = "systemctl reboot" if not last else "systemctl poweroff" if len(machines) == 1 else "true"
+        # A node that waits for others in vain does not settle.
+        settle = 20 if one.options.tried else common.timeout
+        text = guest.script(one.port, settle, until(one.options), after, small=one.options.hardware == "raspi4b")
+        commands[one] = one.command(phase, text, lan)
+        processes[one] = launch(one, phase, commands[one])
+    try:
+        while len(reports) < len(machines) and time.monotonic() - began < common.timeout:
+            time.sleep(1)
+            for one in machines:
+                if one in reports:
+                    continue
+                try:
+                    found = look(one, phase)
+                except Again:
+                    retries -= 1
+                    if retries == 0:
+                        raise RuntimeError(f"{one.options.name}: this machine is too busy to emulate another's timer") from None
+                    print(f"{one.options.name}: start {phase}: the host was too busy for the kernel's timer check, once more", flush=True)
+                    processes[one].kill()
+                    processes[one].wait()
+                    processes[one] = launch(one, phase, commands[one])
+                    continue
+                if found is not None:
+                    reports[one] = found
+                    print(f"{one.options.name}: start {phase}: reported after {time.monotonic() - began:.0f} s", flush=True)
+                elif processes[one].poll() is not None:
+                    raise RuntimeError(f"{one.options.name}: QEMU ended with {processes[one].returncode} before a report: see {one.folder}")
+        # A machine that was told to end does so by itself; those of a group stay for each other, and are switched off together.
+        for one, process in processes.items():
+            if one in reports and (not last or len(machines) == 1):
+                try:
+                    process.wait(max(60, common.timeout - (time.monotonic() - began)))
+                except subprocess.TimeoutExpired:
+                    raise RuntimeError(f"{one.options.name}: start {phase}: reported, but did not {'power off' if last else 'reboot'}") from None
+    finally:
+        for process in processes.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+    for one, report in reports.items():
+        with open(os.path.join(one.folder, f"report-{phase}.json"), "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=1)
+    return reports
+
+
+def contents(path):
+    """A file's bytes; none when it is not there yet."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def tail(one, phase):
+    """The end of a console, for a message."""
+    return contents(one.log(phase, "console"))[-3000:].decode(errors="replace")

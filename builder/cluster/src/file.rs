@@ -6,9 +6,6 @@
 mod check;
 mod suggest;
 
-#[cfg(test)]
-mod tests;
-
 use core::net::Ipv4Addr;
 use std::ops::Range;
 use std::str::FromStr;
@@ -355,3 +352,6 @@ fn cni(text: &str) -> Result<Cni, Fault> {
         _ => Err(suggest::one_of("CNI", text, &["none"])),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,6 @@
 
 mod documents;
 
-#[cfg(test)]
-mod tests;
-
 use self::documents::{
     ApiServer, BootstrapToken, BootstrapTokenDiscovery, ClusterConfiguration, ControlPlane,
     Discovery, InitConfiguration, JoinConfiguration, KubeProxyConfiguration, KubeletConfiguration,
@@ -209,3 +206,6 @@ fn node_registration(node: &Node) -> NodeRegistration {
         }],
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,9 +15,6 @@ mod pki;
 mod store;
 mod token;
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 
 pub(crate) use self::files::pki as pki_files;
@@ -154,3 +151,6 @@ impl Secrets {
         pki::Key::derive(self, label)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,6 @@ mod network;
 mod nics;
 mod user_data;
 
-#[cfg(test)]
-mod tests;
-
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -100,3 +97,6 @@ fn instance_id(node: &NodeName, files: &[&str]) -> String {
     let digest = hex::encode(&hasher.finalize());
     format!("nodeimg-{}", &digest[..16])
 }
+
+#[cfg(test)]
+mod tests;

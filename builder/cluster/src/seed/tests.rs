@@ -113,7 +113,10 @@ fn the_network_follows_the_machine_and_the_address() {
         "nameservers = [\"192.168.56.1\", \"9.9.9.9\"]",
     );
     let by_dhcp = text().replace("address = \"192.168.56.11\"\n", "");
-    check_network(&router, &Nics::virtualbox(), &expect![[r#"
+    check_network(
+        &router,
+        &Nics::virtualbox(),
+        &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -128,8 +131,12 @@ fn the_network_follows_the_machine_and_the_address() {
             dhcp4: false
             addresses:
             - 192.168.56.11/24
-    "#]]);
-    check_network(&router, &Nics::raspberry_pi(), &expect![[r#"
+    "#]],
+    );
+    check_network(
+        &router,
+        &Nics::raspberry_pi(),
+        &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -145,8 +152,12 @@ fn the_network_follows_the_machine_and_the_address() {
               addresses:
               - "192.168.56.1"
               - "9.9.9.9"
-    "#]]);
-    check_network(&by_dhcp, &Nics::raspberry_pi(), &expect![[r#"
+    "#]],
+    );
+    check_network(
+        &by_dhcp,
+        &Nics::raspberry_pi(),
+        &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -156,7 +167,8 @@ fn the_network_follows_the_machine_and_the_address() {
             dhcp-identifier: mac
             dhcp4-overrides:
               route-metric: 200
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -169,7 +181,10 @@ fn an_interface_is_matched_by_address_name_or_driver() {
     let mac = NicMatch::Mac("08:00:27:00:00:0b".parse().unwrap());
     let name = NicMatch::Name("en*".to_owned());
     let driver = NicMatch::Driver("e1000".to_owned());
-    check_network(&text(), &matched(mac), &expect![[r#"
+    check_network(
+        &text(),
+        &matched(mac),
+        &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -180,8 +195,12 @@ fn an_interface_is_matched_by_address_name_or_driver() {
             dhcp4: false
             addresses:
             - 192.168.56.11/24
-    "#]]);
-    check_network(&text(), &matched(name), &expect![[r#"
+    "#]],
+    );
+    check_network(
+        &text(),
+        &matched(name),
+        &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -192,8 +211,12 @@ fn an_interface_is_matched_by_address_name_or_driver() {
             dhcp4: false
             addresses:
             - 192.168.56.11/24
-    "#]]);
-    check_network(&text(), &matched(driver), &expect![[r#"
+    "#]],
+    );
+    check_network(
+        &text(),
+        &matched(driver),
+        &expect![[r#"
         version: 2
         renderer: networkd
         ethernets:
@@ -204,7 +227,8 @@ fn an_interface_is_matched_by_address_name_or_driver() {
             dhcp4: false
             addresses:
             - 192.168.56.11/24
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

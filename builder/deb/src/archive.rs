@@ -64,8 +64,8 @@ pub struct Package {
 
 impl Archive {
     /// Finds the members; reads headers only.
-    pub fn open(deb: Arc<dyn ReadAt>) -> Result<Self, Error> {
-        let members = members(&deb)?;
+    pub fn open(deb: &Arc<dyn ReadAt>) -> Result<Self, Error> {
+        let members = members(deb)?;
         let corrupt = |why: &str| Error::Corrupt {
             what: ".deb archive",
             at: 0,
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn members_stand_in_order() {
         let version = ("debian-binary", &b"2.0\n"[..]);
-        let archive = Archive::open(ar(&[
+        let archive = Archive::open(&ar(&[
             version,
             ("_x", b"1"),
             ("control.tar.gz", b""),
@@ -317,7 +317,7 @@ mod tests {
             ],
             &[version, ("control.tar.lzma", b""), ("data.tar", b"")],
         ] {
-            assert!(Archive::open(ar(bad)).is_err(), "{bad:?}");
+            assert!(Archive::open(&ar(bad)).is_err(), "{bad:?}");
         }
     }
 }

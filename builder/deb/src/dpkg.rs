@@ -22,12 +22,13 @@ use crate::relation::Relations;
 use crate::version::Version;
 use accounts::Accounts;
 use fstree::{
-    Content, EditError, File, FileKind, FileTree, ImgPath, Layer, Meta, Name, Node, ReadAt,
+    Content, EditError, File, FileKind, FileTree, ImgPath, Layer, Meta, Name, Node, ReadAt as _,
     Timestamp,
 };
 use paths::{Diversions, Filters, Overrides};
 pub(crate) use status::{Conffile, Stanza, State};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use triggers::Triggers;
 
 pub(crate) use configure::provided_fits;
@@ -315,11 +316,11 @@ fn md5(content: &Content) -> Result<String, Error> {
         hash.update(&buffer[..n]);
         at += n as u64;
     }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|it| format!("{it:02x}"))
-        .collect())
+    let mut text = String::with_capacity(32);
+    for byte in &hash.finalize() {
+        write!(text, "{byte:02x}").expect("a String takes all");
+    }
+    Ok(text)
 }
 
 /// Adds a suffix to the last name of a path.

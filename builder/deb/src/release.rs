@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::name::{Arch, Digest};
 use std::collections::BTreeMap;
 
-/// A Release file, or the signed text of an InRelease file.
+/// A `Release` file, or the signed text of an `InRelease` file.
 #[derive(Clone, Debug)]
 pub struct Release {
     /// `Suite`, such as `jammy-updates`.

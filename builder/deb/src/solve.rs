@@ -117,7 +117,7 @@ pub fn solve(
     native: &Arch,
     wanted: &[Wanted],
 ) -> Result<Vec<Choice>, SolveError> {
-    let pool = Pool::new(installed, repositories, native).map_err(SolveError::Malformed)?;
+    let pool = Pool::new(installed, repositories, native);
     let mut search = Search {
         pool,
         wanted,
@@ -129,14 +129,11 @@ pub fn solve(
         .enumerate()
         .map(|(at, _)| Goal::Wanted(at))
         .collect();
-    let state = match search
-        .run(&State::default(), goals)
-        .map_err(SolveError::Malformed)?
-    {
-        Some(state) => state,
-        None => return Err(SolveError::Unsatisfied(Box::new(search.explain()))),
+    let found = search.run(&State::default(), goals);
+    let Some(state) = found.map_err(SolveError::Malformed)? else {
+        return Err(SolveError::Unsatisfied(Box::new(search.explain())));
     };
-    if let Some(why) = search.pool.flaw(&state).map_err(SolveError::Malformed)? {
+    if let Some(why) = search.pool.flaw(&state) {
         return Err(SolveError::Unsatisfied(Box::new(why)));
     }
     Ok(search.pool.choices(&state))
@@ -178,7 +175,7 @@ impl Search<'_> {
             }
             let mut open = None;
             while let Some(goal) = goals.pop_front() {
-                if !self.holds(&state, &goal)? {
+                if !self.holds(&state, &goal) {
                     open = Some(goal);
                     break;
                 }
@@ -192,8 +189,8 @@ impl Search<'_> {
         Ok(None)
     }
 
-    fn holds(&mut self, state: &State, goal: &Goal) -> Result<bool, Error> {
-        Ok(match goal {
+    fn holds(&self, state: &State, goal: &Goal) -> bool {
+        match goal {
             Goal::Wanted(at) => {
                 let wanted = &self.wanted[*at];
                 let version = self.pool.version_in(state, &wanted.name);
@@ -204,7 +201,7 @@ impl Search<'_> {
                 !self.pool.is_current(state, *by) || self.pool.satisfies(state, relation)
             }
             Goal::Upgrade { name, .. } => state.get(name).is_some(),
-        })
+        }
     }
 
     /// Returns the states that the options for a goal lead to.
@@ -219,7 +216,7 @@ impl Search<'_> {
         let mut branches = VecDeque::new();
         for option in options {
             let (by, text) = self.reason(goal);
-            match self.pool.choose(state, option, (by, text))? {
+            match self.pool.choose(state, option, (by, text)) {
                 Ok((state, consequences)) => {
                     let mut goals = rest.clone();
                     goals.extend(consequences.into_iter().map(|it| match it {

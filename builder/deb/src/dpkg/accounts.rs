@@ -7,7 +7,7 @@ use fstree::FileTree;
 use std::collections::BTreeMap;
 
 /// Numbers by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Accounts {
     users: BTreeMap<String, u32>,
     groups: BTreeMap<String, u32>,

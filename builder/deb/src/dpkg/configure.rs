@@ -102,7 +102,7 @@ impl Dpkg {
                     pending.unconfigured.push(stanza.id.clone());
                 }
                 State::TriggersPending | State::TriggersAwaited => {
-                    pending.triggered.push(stanza.id.clone())
+                    pending.triggered.push(stanza.id.clone());
                 }
                 State::NotInstalled | State::ConfigFiles | State::Installed => {}
             }
@@ -203,26 +203,12 @@ impl Dpkg {
                 let real = stanza.id.name == alternative.name
                     && alternative.admits(&stanza.version()?)
                     && self.arch_fits(of, stanza, alternative);
-                if real || self.provides(stanza, alternative)? {
+                if real || provides(stanza, alternative)? {
                     found.push(stanza.id.clone());
                 }
             }
         }
         Ok(found)
-    }
-
-    fn provides(&self, stanza: &super::Stanza, wanted: &Alternative) -> Result<bool, Error> {
-        let Some(text) = stanza
-            .paragraph
-            .get("Provides")
-            .filter(|it| it.contains(wanted.name.as_str()))
-        else {
-            return Ok(false);
-        };
-        let provided = crate::relation::Relations::parse(text)?;
-        Ok(provided
-            .alternatives()
-            .any(|it| it.name == wanted.name && provided_fits(it, wanted)))
     }
 
     fn arch_fits(&self, of: &PackageId, stanza: &super::Stanza, alternative: &Alternative) -> bool {
@@ -304,7 +290,8 @@ impl Dpkg {
             .used(&conffile.path, id.name.as_str())
             .to_vec();
         let Some(at) = dereference(tree, &path(&used)?) else {
-            return self.set_hash(id, index, "-".to_owned());
+            self.set_hash(id, index, "-".to_owned());
+            return Ok(());
         };
         let new = with_suffix(&at, ".dpkg-new")?;
         let Some(file) = tree.file_at(&new) else {
@@ -320,7 +307,10 @@ impl Dpkg {
                     .find(|it| it.path == conffile.path && !it.obsolete)?;
                 (it.state > State::HalfConfigured).then(|| known.hash.clone())
             });
-            return same.map_or(Ok(()), |it| self.set_hash(id, index, it));
+            if let Some(hash) = same {
+                self.set_hash(id, index, hash);
+            }
+            return Ok(());
         };
         let FileKind::Regular(content) = &file.kind else {
             let why = format!("the conffile {at} is no regular file");
@@ -352,7 +342,8 @@ impl Dpkg {
                 self.install(tree, id, &used, (&new, &beside))?;
             }
         }
-        self.set_hash(id, index, new_hash)
+        self.set_hash(id, index, new_hash);
+        Ok(())
     }
 
     fn install(
@@ -366,12 +357,26 @@ impl Dpkg {
         tree.rename(from, to).map_err(|it| tree_error(to, it))
     }
 
-    fn set_hash(&mut self, id: &PackageId, index: usize, hash: String) -> Result<(), Error> {
+    fn set_hash(&mut self, id: &PackageId, index: usize, hash: String) {
         let stanza = self.packages.get_mut(id).expect("it was unpacked");
         stanza.conffiles[index].hash = hash;
         stanza.touch();
-        Ok(())
     }
+}
+
+/// Returns whether a package provides what is wanted.
+fn provides(stanza: &super::Stanza, wanted: &Alternative) -> Result<bool, Error> {
+    let Some(text) = stanza
+        .paragraph
+        .get("Provides")
+        .filter(|it| it.contains(wanted.name.as_str()))
+    else {
+        return Ok(false);
+    };
+    let provided = crate::relation::Relations::parse(text)?;
+    Ok(provided
+        .alternatives()
+        .any(|it| it.name == wanted.name && provided_fits(it, wanted)))
 }
 
 /// Returns whether a provided name satisfies a wanted one: with a version only if it provides one.

@@ -8,7 +8,7 @@ use fstree::FileTree;
 use std::collections::BTreeMap;
 
 /// Paths that are placed elsewhere unless one package places them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Diversions {
     /// From → (to, the package that keeps the original path).
     by_path: BTreeMap<Vec<u8>, (Vec<u8>, Option<String>)>,
@@ -46,9 +46,9 @@ impl Diversions {
         }
     }
 
-    /// Returns the package that diverts `path`: `Some(None)` if the administrator does.
-    pub(super) fn diverter(&self, path: &[u8]) -> Option<Option<&str>> {
-        self.by_path.get(path).map(|(_, by)| by.as_deref())
+    /// Returns the package that diverts `path`; `None` also if the administrator does.
+    pub(super) fn diverter(&self, path: &[u8]) -> Option<&str> {
+        self.by_path.get(path)?.1.as_deref()
     }
 
     /// Returns the path whose diversion leads here.
@@ -66,7 +66,7 @@ pub(super) struct Override {
 }
 
 /// Stat overrides by path.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Overrides(BTreeMap<Vec<u8>, Override>);
 
 impl Overrides {
@@ -103,7 +103,7 @@ impl Overrides {
 }
 
 /// `path-exclude` and `path-include`, in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Filters(Vec<(Vec<u8>, Keep)>);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -208,7 +208,7 @@ impl Dpkg {
                 continue;
             }
             if let Some(by) = self.diversions.diverter(&entry.path)
-                && (by == Some(owner.name.as_str()) || by == Some(job.id.name.as_str()))
+                && (by == owner.name.as_str() || by == job.id.name.as_str())
             {
                 continue;
             }

@@ -191,7 +191,7 @@ impl Walk<'_> {
                 Part::IfSet(name) if self.variable(name)?.is_empty() => {}
                 Part::IfSet(name) => return Err(format!("${name} is set")),
                 Part::CommandPath(name) => {
-                    text.push_str(&self.command_path(name).unwrap_or_default())
+                    text.push_str(&self.command_path(name).unwrap_or_default());
                 }
             }
         }
@@ -253,14 +253,6 @@ impl Walk<'_> {
     /// Does a command; returns whether it succeeds.
     fn run(&mut self, name: &str, arguments: &[&str]) -> Result<bool, String> {
         match (name, arguments) {
-            (":" | "true" | "echo", _) | ("umask", [_]) => Ok(true),
-            ("set", options)
-                if options
-                    .iter()
-                    .all(|it| ["-e", "-u", "+e", "-x", "+x", "-eu"].contains(it)) =>
-            {
-                Ok(true)
-            }
             ("false", _) => Ok(false),
             ("[", [condition @ .., "]"]) | ("test", condition) => self.test(condition),
             ("command", ["-v", program]) | ("which", [program]) => {
@@ -268,8 +260,6 @@ impl Walk<'_> {
             }
             ("dpkg", ["--compare-versions", rest @ ..]) => compare(rest),
             ("deb-systemd-helper", arguments) => self.helper(arguments),
-            // These speak to a running systemd or init, and an image has none.
-            ("deb-systemd-invoke" | "invoke-rc.d", _) => Ok(true),
             ("systemctl", arguments) => self.systemctl(arguments),
             ("update-rc.d", [init, "defaults"]) => {
                 self.effects
@@ -282,10 +272,7 @@ impl Walk<'_> {
                 Ok(true)
             }
             ("dpkg-maintscript-helper", arguments) => self.maintscript_helper(arguments),
-            // Python compiles what it imports; the compiled files are a cache.
-            ("py3compile" | "py3clean" | "pypy3compile" | "pypy3clean", _) => Ok(true),
-            // The boot creates what tmpfiles.d lists, before any service.
-            ("systemd-tmpfiles", arguments) if arguments.contains(&"--create") => Ok(true),
+            _ if does_nothing(name, arguments) => Ok(true),
             _ => Err(format!("it runs `{name}`")),
         }
     }
@@ -443,6 +430,24 @@ impl Walk<'_> {
             Some(Node::Dir(_)) => true,
             None => false,
         }
+    }
+}
+
+/// Returns whether a command succeeds and leaves nothing behind in an image.
+fn does_nothing(name: &str, arguments: &[&str]) -> bool {
+    match name {
+        // Those after `echo` speak to a running systemd or init, and an image has none; Python compiles what it imports,
+        // and the compiled files are a cache.
+        ":" | "true" | "echo" | "deb-systemd-invoke" | "invoke-rc.d" | "py3compile"
+        | "py3clean" | "pypy3compile" | "pypy3clean" => true,
+        "umask" => arguments.len() == 1,
+        "set" => {
+            let known = ["-e", "-u", "+e", "-x", "+x", "-eu"];
+            arguments.iter().all(|it| known.contains(it))
+        }
+        // The boot creates what tmpfiles.d lists, before any service.
+        "systemd-tmpfiles" => arguments.contains(&"--create"),
+        _ => false,
     }
 }
 

@@ -270,14 +270,13 @@ fn tokens(script: &str) -> Result<Vec<Token>> {
     while let Some(char) = lexer.peek() {
         match char {
             ' ' | '\t' => lexer.at += 1,
-            '\n' => lexer.push(&mut tokens, Token::End, 1),
             '#' => {
                 while lexer.peek().is_some_and(|it| it != '\n') {
                     lexer.at += 1;
                 }
             }
             ';' if lexer.is(1, ';') => lexer.push(&mut tokens, Token::EndArm, 2),
-            ';' => lexer.push(&mut tokens, Token::End, 1),
+            ';' | '\n' => lexer.push(&mut tokens, Token::End, 1),
             '&' if lexer.is(1, '&') => lexer.push(&mut tokens, Token::And, 2),
             '|' if lexer.is(1, '|') => lexer.push(&mut tokens, Token::Or, 2),
             '|' => lexer.push(&mut tokens, Token::Bar, 1),

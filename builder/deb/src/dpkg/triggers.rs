@@ -6,7 +6,7 @@
 use super::{Dpkg, Stamp, State, optional, path, put};
 use crate::error::Error;
 use crate::name::PackageId;
-use fstree::FileTree;
+use fstree::{Dir, FileTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -27,7 +27,7 @@ struct Interest {
 }
 
 /// The database of interests.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Triggers {
     /// Interests in files, in the order of `triggers/File`.
     files: Vec<(Vec<u8>, Interest)>,
@@ -118,7 +118,7 @@ impl Triggers {
         let names: Vec<_> = tree
             .dir(&path(FOLDER)?)
             .into_iter()
-            .flat_map(|it| it.entries())
+            .flat_map(Dir::entries)
             .map(|(name, _)| name)
             .collect();
         for name in names {
@@ -203,13 +203,12 @@ impl Triggers {
                 let same = |(file, it): &&mut (Vec<u8>, Interest)| {
                     file == trigger.as_bytes() && it.package == package
                 };
-                match self.files.iter_mut().find(same) {
+                if let Some((_, found)) = self.files.iter_mut().find(same) {
                     // dpkg notes the option of a repeated interest and does not count that as a change.
-                    Some((_, found)) => *found = interest,
-                    None => {
-                        self.files.push((trigger.as_bytes().to_vec(), interest));
-                        self.files_changed = true;
-                    }
+                    *found = interest;
+                } else {
+                    self.files.push((trigger.as_bytes().to_vec(), interest));
+                    self.files_changed = true;
                 }
             } else {
                 let interests = self.named.entry(trigger.clone()).or_default();

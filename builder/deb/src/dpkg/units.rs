@@ -7,7 +7,7 @@
 use super::script::{Effect, InitState, Instance};
 use super::{Stamp, make_parents, optional, path, put, tree_error};
 use crate::error::Error;
-use fstree::{File, FileKind, FileTree, ImgPath, Meta};
+use fstree::{Dir, File, FileKind, FileTree, ImgPath, Meta};
 
 /// A link that enabling a unit makes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,7 +25,10 @@ pub(super) fn apply(tree: &mut FileTree, effect: &Effect, stamp: Stamp) -> Resul
             let Some(links) = closure(tree, *instance, unit)? else {
                 return Ok(());
             };
-            let lines: String = links.iter().map(|it| format!("{}\n", it.at)).collect();
+            let lines = links
+                .iter()
+                .flat_map(|it| [it.at.as_str(), "\n"])
+                .collect::<String>();
             put(
                 tree,
                 &state_file(*instance, unit),
@@ -268,11 +271,7 @@ fn preset_enables(tree: &FileTree, instance: Instance, unit: &str) -> Result<boo
         "/etc/systemd",
     ] {
         let folder = format!("{folder}/{kind}");
-        for (name, _) in tree
-            .dir(&path(&folder)?)
-            .into_iter()
-            .flat_map(|it| it.entries())
-        {
+        for (name, _) in tree.dir(&path(&folder)?).into_iter().flat_map(Dir::entries) {
             let name = name.to_string();
             if name.ends_with(".preset") {
                 let file = format!("{folder}/{name}");

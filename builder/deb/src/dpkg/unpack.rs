@@ -211,7 +211,7 @@ impl Dpkg {
             .and_then(|it| self.packages.get(it))
             .filter(|it| it.state > State::ConfigFiles);
         let old_version = old
-            .map(|it| it.version())
+            .map(Stanza::version)
             .transpose()?
             .map(|it| it.canonical().to_owned());
         let arguments: Vec<&str> = match &old_version {
@@ -305,7 +305,7 @@ impl Dpkg {
                         || on_disk.1.contains(id);
                     let conffile = old.conffiles.iter().find(|it| it.path == *file);
                     match conffile {
-                        Some(_) if same => {}
+                        _ if same => {}
                         Some(it) => {
                             job.conffiles.push(Conffile {
                                 obsolete: true,
@@ -318,7 +318,6 @@ impl Dpkg {
                                 hash: None,
                             });
                         }
-                        None if same => {}
                         None => {
                             self.activate_below(&used, Some(&old.id));
                             tree.take(&at);
@@ -448,11 +447,11 @@ impl Dpkg {
         let mut losing: BTreeMap<PackageId, BTreeSet<Vec<u8>>> = BTreeMap::new();
         for listed in job.listed.iter().filter(|it| it.taken) {
             let diverter = self.diversions.diverter(&listed.path);
-            if diverter == Some(Some(job.id.name.as_str())) {
+            if diverter == Some(job.id.name.as_str()) {
                 continue;
             }
             for owner in self.owners.get(&listed.path).into_iter().flatten() {
-                let diverted = diverter.flatten() == Some(owner.name.as_str());
+                let diverted = diverter == Some(owner.name.as_str());
                 if owner.name != job.id.name && !diverted {
                     losing
                         .entry(owner.clone())

@@ -154,7 +154,7 @@ impl<'a> Pool<'a> {
         installed: &Installed,
         repositories: &'a [Repository<'a>],
         native: &Arch,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let mut pool = Self {
             repositories,
             nodes: Vec::new(),
@@ -209,7 +209,7 @@ impl<'a> Pool<'a> {
                 )
             });
         }
-        Ok(pool)
+        pool
     }
 
     fn add_installed(&mut self, base: &Base) {
@@ -407,7 +407,7 @@ impl<'a> Pool<'a> {
         state: &State,
         id: NodeId,
         (by, wanted): (Option<NodeId>, String),
-    ) -> Result<Choosing, Error> {
+    ) -> Choosing {
         let node = self.node(id);
         let mut next = state.clone();
         next.chosen.insert(node.name.clone(), (id, by, wanted));
@@ -415,11 +415,11 @@ impl<'a> Pool<'a> {
         for other in self.enemies(&next, id) {
             let enemy = self.node(other);
             if enemy.from.is_some() {
-                return Ok(Err(format!(
+                return Err(format!(
                     "{} conflicts with {}",
                     self.label(id),
                     self.label(other)
-                )));
+                ));
             }
             consequences.push(Consequence::Upgrade {
                 name: enemy.name.clone(),
@@ -435,7 +435,7 @@ impl<'a> Pool<'a> {
         if let Some(old) = self.installed.get(&node.name) {
             self.keep_dependents(state, *old, &mut consequences);
         }
-        Ok(Ok((next, consequences)))
+        Ok((next, consequences))
     }
 
     /// Adds the relations of installed packages that the old version may have met.
@@ -495,7 +495,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Returns what is wrong with a state, looked at as a whole: nothing, unless the search is.
-    pub(super) fn flaw(&self, state: &State) -> Result<Option<Unsatisfied>, Error> {
+    pub(super) fn flaw(&self, state: &State) -> Option<Unsatisfied> {
         let base = State::default();
         let chosen = state.chosen.values().map(|it| it.0);
         let kept = self
@@ -509,12 +509,12 @@ impl<'a> Pool<'a> {
                 let was_broken = node.from.is_none() && !self.satisfies(&base, relation);
                 if !was_broken && !self.satisfies(state, relation) {
                     let (needs, problem) = (relation.to_string(), Problem::NoCandidate);
-                    return Ok(Some(Unsatisfied {
+                    return Some(Unsatisfied {
                         chain: self.chain(state, Some(id)),
                         needs,
                         problem,
                         candidates: vec![],
-                    }));
+                    });
                 }
             }
             if node.from.is_some()
@@ -523,15 +523,15 @@ impl<'a> Pool<'a> {
                 let problem =
                     Problem::Conflict(vec![format!("it conflicts with {}", self.label(*other))]);
                 let needs = self.label(id);
-                return Ok(Some(Unsatisfied {
+                return Some(Unsatisfied {
                     chain: vec![],
                     needs,
                     problem,
                     candidates: vec![],
-                }));
+                });
             }
         }
-        Ok(None)
+        None
     }
 
     /// Returns the chosen packages, each after those it depends on.

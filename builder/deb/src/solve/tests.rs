@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decode::Compression;
+use std::fmt::Write as _;
 
 /// Makes an index of `name version field: value; field: value` lines.
 fn index(lines: &str) -> Index {
@@ -10,9 +11,12 @@ fn index(lines: &str) -> Index {
     for line in lines.lines().map(str::trim).filter(|it| !it.is_empty()) {
         let mut words = line.splitn(3, ' ');
         let (name, version) = (words.next().unwrap(), words.next().unwrap());
-        text += &format!(
-            "Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: {name}\nSize: 1\nSHA256: {hash}\n"
-        );
+        writeln!(
+            text,
+            "Package: {name}\nVersion: {version}\nArchitecture: amd64"
+        )
+        .unwrap();
+        writeln!(text, "Filename: {name}\nSize: 1\nSHA256: {hash}").unwrap();
         for field in words
             .next()
             .unwrap_or_default()
@@ -20,7 +24,7 @@ fn index(lines: &str) -> Index {
             .map(str::trim)
             .filter(|it| !it.is_empty())
         {
-            text += &format!("{field}\n");
+            writeln!(text, "{field}").unwrap();
         }
         text.push('\n');
     }
@@ -32,9 +36,8 @@ fn status(lines: &str) -> Installed {
     for line in lines.lines().map(str::trim).filter(|it| !it.is_empty()) {
         let mut words = line.splitn(3, ' ');
         let (name, version) = (words.next().unwrap(), words.next().unwrap());
-        text += &format!(
-            "Package: {name}\nStatus: install ok installed\nVersion: {version}\nArchitecture: amd64\n"
-        );
+        writeln!(text, "Package: {name}\nStatus: install ok installed").unwrap();
+        writeln!(text, "Version: {version}\nArchitecture: amd64").unwrap();
         for field in words
             .next()
             .unwrap_or_default()
@@ -42,7 +45,7 @@ fn status(lines: &str) -> Installed {
             .map(str::trim)
             .filter(|it| !it.is_empty())
         {
-            text += &format!("{field}\n");
+            writeln!(text, "{field}").unwrap();
         }
         text.push('\n');
     }
@@ -183,10 +186,12 @@ fn failures_explain_themselves() {
 fn a_hopeless_wish_ends() {
     let mut text = String::new();
     for n in 0..40 {
-        text += &format!(
+        write!(
+            text,
             "p{n} 1 Depends: p{m} | q{m}\nq{n} 1 Depends: p{m} | q{m}\n",
             m = n + 1
-        );
+        )
+        .unwrap();
     }
     assert!(run("", &[(0, &text)], &["p0"]).is_err());
 }

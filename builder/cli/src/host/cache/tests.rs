@@ -1,0 +1,238 @@
+//! A cache that rots, is shared, and is interrupted.
+
+use super::*;
+use fstree::ReadAt;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn source(len: usize) -> Vec<u8> {
+    (0..len).map(|it| u8::try_from(it % 251).unwrap()).collect()
+}
+
+fn bytes(source: &dyn ReadAt) -> io::Result<Vec<u8>> {
+    let mut buf = vec![0; usize::try_from(source.size()).unwrap()];
+    source.read_exact_at(&mut buf, 0).map(|()| buf)
+}
+
+fn file_below(folder: &Path) -> PathBuf {
+    let mut path = folder.to_owned();
+    while path.is_dir() {
+        path = fs::read_dir(&path)
+            .unwrap()
+            .next()
+            .expect("a file")
+            .unwrap()
+            .path();
+    }
+    path
+}
+
+fn flip(path: &Path, at: u64) {
+    fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 4], at).unwrap();
+}
+
+/// Derives 1 MiB of data, 3 MiB of zeros (half of them written), and 100 bytes.
+fn derive(cache: &Cache, made: &AtomicUsize) -> Result<Arc<Sealed>> {
+    cache.derive("unxz v1 of 9c0e", &mut |out| {
+        made.fetch_add(1, Ordering::SeqCst);
+        out.write_all_at(&source(1 << 20), 0)?;
+        out.write_all_at(&vec![0; 3 << 19], 1 << 20)?;
+        out.write_all_at(&[1; 100], 4 << 20)?;
+        Ok((4 << 20) + 100)
+    })
+}
+
+fn derived() -> Vec<u8> {
+    [source(1 << 20), vec![0; 3 << 20], vec![1; 100]].concat()
+}
+
+#[test]
+fn inputs_come_back_and_rotten_ones_do_not() {
+    let root = tempfile::tempdir().unwrap();
+    let digest = Cache::new(root.path()).insert(&source(5000)).unwrap();
+    let cache = Cache::new(root.path());
+    assert_eq!(
+        bytes(&cache.open(digest).unwrap().unwrap()).unwrap(),
+        source(5000)
+    );
+    assert!(cache.has(digest, Some(5000)) && !cache.has(digest, Some(1)));
+    let path = cache.input(digest);
+    flip(&path, 4000);
+    let cache = Cache::new(root.path());
+    assert!(cache.open(digest).unwrap().is_none());
+    assert!(!path.exists() && cache.take_damaged() == [path] && cache.take_damaged().is_empty());
+    assert_eq!(cache.insert(&source(5000)).unwrap(), digest);
+    assert!(cache.open(Digest::of(b"")).unwrap().is_none());
+}
+
+#[test]
+fn a_download_is_adopted_only_if_it_is_what_it_should_be() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::new(root.path());
+    let download = root.path().join("x");
+    fs::write(&download, "abc").unwrap();
+    let wrong = cache.adopt(&download, Digest::of(b"abd")).unwrap();
+    assert_eq!(wrong.unwrap_err(), Digest::of(b"abc"));
+    assert!(download.exists() && cache.open(Digest::of(b"abd")).unwrap().is_none());
+    assert!(cache.adopt(&download, Digest::of(b"abc")).unwrap().is_ok());
+    assert!(
+        !download.exists()
+            && Cache::new(root.path())
+                .open(Digest::of(b"abc"))
+                .unwrap()
+                .is_some()
+    );
+}
+
+#[test]
+fn what_is_derived_is_made_once_and_keeps_its_holes() {
+    let (root, made) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
+    for _ in 0..3 {
+        let sealed = derive(&Cache::new(root.path()), &made).unwrap();
+        assert_eq!(bytes(&sealed).unwrap(), derived());
+        assert_eq!(sealed.next_data(0).unwrap(), Some(0..1 << 20));
+        assert_eq!(
+            sealed.next_data(1 << 20).unwrap(),
+            Some(4 << 20..(4 << 20) + 100)
+        );
+        assert_eq!(
+            sealed.next_data((4 << 20) + 5).unwrap(),
+            Some((4 << 20) + 5..(4 << 20) + 100)
+        );
+        assert_eq!(sealed.next_data((4 << 20) + 100).unwrap(), None);
+        let mut across = [9; 10];
+        sealed.read_exact_at(&mut across, (4 << 20) - 5).unwrap();
+        assert_eq!(across, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
+        assert!(sealed.read_exact_at(&mut across, (4 << 20) + 91).is_err());
+        assert!(sealed.read_exact_at(&mut across, u64::MAX).is_err());
+    }
+    assert_eq!(made.load(Ordering::SeqCst), 1);
+    let blocks = fs::metadata(file_below(&root.path().join("derived")))
+        .unwrap()
+        .blocks();
+    assert!(
+        blocks * 512 < 2 << 20,
+        "{blocks} blocks of 512 B: zeros take no room"
+    );
+}
+
+#[test]
+fn a_rotten_chunk_fails_when_it_is_touched_and_is_made_again() {
+    let (root, made) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
+    derive(&Cache::new(root.path()), &made).unwrap();
+    let path = file_below(&root.path().join("derived"));
+    flip(&path, 1000);
+    let sealed = derive(&Cache::new(root.path()), &made).unwrap();
+    assert_eq!(made.load(Ordering::SeqCst), 1, "its seal is whole");
+    let mut buf = [0; 4];
+    sealed.read_exact_at(&mut buf, 4 << 20).unwrap();
+    let error = sealed.read_exact_at(&mut buf, 0).unwrap_err().to_string();
+    assert!(
+        error.contains(path.to_str().unwrap()) && error.contains("build again"),
+        "{error}"
+    );
+    assert_eq!(
+        bytes(&derive(&Cache::new(root.path()), &made).unwrap()).unwrap(),
+        derived()
+    );
+    assert_eq!(made.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_broken_seal_or_a_cut_file_is_made_again() {
+    let (root, made) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
+    derive(&Cache::new(root.path()), &made).unwrap();
+    let path = file_below(&root.path().join("derived"));
+    let len = fs::metadata(&path).unwrap().len();
+    for round in 1..=3 {
+        match round {
+            1 => flip(&path, len - 1),
+            2 => flip(&path, len - 60),
+            _ => File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_len(len - 10)
+                .unwrap(),
+        }
+        let cache = Cache::new(root.path());
+        assert_eq!(bytes(&derive(&cache, &made).unwrap()).unwrap(), derived());
+        assert_eq!(
+            (cache.take_damaged().len(), made.load(Ordering::SeqCst)),
+            (1, 1 + round)
+        );
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_small_sealed_file_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let make = || {
+        Cache::new(root.path()).derive("k", &mut |out| out.write_all_at(b"content", 0).map(|()| 7))
+    };
+    make().unwrap();
+    let path = file_below(&root.path().join("derived"));
+    let whole = fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut bad = whole.clone();
+        bad[at] ^= 1;
+        fs::write(&path, &bad).unwrap();
+        let sealed = Sealed::open(FileAt::open(&path).unwrap(), &path, "k");
+        assert!(sealed.and_then(|it| bytes(&it)).is_err(), "byte {at}");
+        fs::write(&path, &whole[..at]).unwrap();
+        assert!(
+            Sealed::open(FileAt::open(&path).unwrap(), &path, "k").is_err(),
+            "cut at {at}"
+        );
+    }
+    fs::write(&path, &whole).unwrap();
+    assert!(Sealed::open(FileAt::open(&path).unwrap(), &path, "other key").is_err());
+}
+
+#[test]
+fn a_failed_or_panicked_making_leaves_nothing() {
+    let (root, made) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
+    let cache = Cache::new(root.path());
+    let failed = cache.derive("unxz v1 of 9c0e", &mut |out| {
+        out.write_all_at(&source(100), 0)?;
+        Err(io::Error::other("cut"))
+    });
+    assert!(failed.unwrap_err().to_string().contains("unxz v1 of 9c0e"));
+    let panicked =
+        std::panic::catch_unwind(|| cache.derive("unxz v1 of 9c0e", &mut |_| panic!("a bug")));
+    assert!(panicked.is_err());
+    assert_eq!(bytes(&derive(&cache, &made).unwrap()).unwrap(), derived());
+    let folder = file_below(&root.path().join("derived"));
+    assert_eq!(fs::read_dir(folder.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn threads_that_derive_the_same_wait_for_the_first() {
+    let (root, made) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                assert_eq!(
+                    bytes(&derive(&Cache::new(root.path()), &made).unwrap()).unwrap(),
+                    derived()
+                )
+            });
+        }
+    });
+    assert_eq!(made.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn empty_content_is_content() {
+    let root = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let sealed = Cache::new(root.path())
+            .derive("nothing", &mut |_| Ok(0))
+            .unwrap();
+        assert_eq!((sealed.size(), sealed.next_data(0).unwrap()), (0, None));
+    }
+}

@@ -87,6 +87,12 @@ impl fmt::Display for NameHash {
 }
 
 impl NameHash {
+    /// Returns the major and minor hash of a name.
+    pub fn hash(&self, name: &[u8]) -> (u32, u32) {
+        let Hash { major, minor } = self.of(name);
+        (major, minor)
+    }
+
     /// Returns the hash of a name.
     pub(crate) fn of(&self, name: &[u8]) -> Hash {
         let mut state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];

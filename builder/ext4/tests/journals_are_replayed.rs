@@ -67,6 +67,22 @@ fn log(scratch: &Scratch, image: &Path, script: &str) {
     );
 }
 
+/// Takes the feature out of a journal that this `debugfs` wrongly adds to checksums of versions 2 and 3.
+fn without_first_checksums(image: &Path) {
+    let mut bytes = std::fs::read(image).unwrap();
+    let head = [0xc0, 0x3b, 0x39, 0x98, 0, 0, 0, 4];
+    let at = (0..bytes.len())
+        .step_by(1024)
+        .find(|it| bytes[*it..].starts_with(&head))
+        .unwrap();
+    let superblock = &mut bytes[at..at + 1024];
+    superblock[0x24..0x28].fill(0);
+    superblock[0xfc..0x100].fill(0);
+    let sum = !crc32c::crc32c(superblock);
+    superblock[0xfc..0x100].copy_from_slice(&sum.to_be_bytes());
+    std::fs::write(image, bytes).unwrap();
+}
+
 fn block_of(image: &Path, file: &str) -> u64 {
     let text = must(
         "e2fsprogs",
@@ -107,6 +123,9 @@ fn with_every_checksum_and_width() {
             other = other.display(),
         );
         log(&scratch, &image, &script);
+        if open_as.contains("-v") {
+            without_first_checksums(&image);
+        }
         let dirty = same_as_e2fsck(&scratch, &image, &format!("{features:?} {open_as}"));
         assert_ne!(dirty, clean, "{features:?}: nothing was replayed");
     }

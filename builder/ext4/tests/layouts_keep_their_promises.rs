@@ -1,0 +1,430 @@
+//! What `e2fsck` does not see: the resize inode to its last slot, backups, sorted attributes, layers that stay where they
+//! were, the same bytes for the same tree, names hashed as `debugfs` hashes them, the smallest size.
+
+#![expect(clippy::disallowed_types, reason = "tests run the independent tools")]
+
+#[path = "support/tools.rs"]
+mod tools;
+
+use ext4::{CharSign, Feature, Features, HashAlgorithm, NameHash, Options};
+use fstree::{Content, File, FileKind, FileTree, Layer, Meta, Mosaic, ReadAt, Run};
+use std::sync::Arc;
+use tools::{
+    MIB, Scratch, TIME, empty, fsck, make, meta, must, noise, options, path, put, sampler, text,
+};
+
+fn bytes(volume: &Mosaic, at: u64, len: usize) -> Vec<u8> {
+    let mut buf = vec![0; len];
+    volume.read_exact_at(&mut buf, at).unwrap();
+    buf
+}
+
+fn word(volume: &Mosaic, at: u64) -> u64 {
+    u64::from(u32::from_le_bytes(bytes(volume, at, 4).try_into().unwrap()))
+}
+
+/// Returns the groups that hold backups.
+fn backups(groups: u64) -> Vec<u64> {
+    let power = |base: u64, it: u64| (1..12).any(|n| base.pow(n) == it);
+    (1..groups)
+        .filter(|it| *it == 1 || power(3, *it) || power(5, *it) || power(7, *it))
+        .collect()
+}
+
+/// As the kernel checks it when a mounted volume grows (`verify_reserved_gdb`): every slot, every backup.
+fn check_resize_inode(options: &Options) {
+    let (_, volume) = make(&empty(), options);
+    let block = u64::from(options.block_size);
+    let first = u64::from(block == 1024);
+    let per_group = block * 8;
+    let blocks = word(&volume, 1024 + 4);
+    let groups = (blocks - first).div_ceil(per_group);
+    let desc_size = if options.features.has(Feature::IS_64BIT) {
+        64
+    } else {
+        32
+    };
+    let desc_blocks = groups.div_ceil(block / desc_size);
+    let reserved = word(&volume, 1024 + 0xcc) >> 16;
+    let slots = block / 4;
+    let expected = u64::from(options.growth_blocks).max(desc_blocks) - desc_blocks;
+    assert_eq!(reserved, expected.min(slots));
+
+    let table = word(&volume, (first + 1) * block + 8) * block;
+    let inode = table + 6 * u64::from(options.inode_size);
+    let listed = backups(groups);
+    let count = u64::try_from(listed.len()).unwrap();
+    assert_eq!(
+        word(&volume, inode + 4),
+        ((slots * slots + slots + 12) * block) & 0xffff_ffff
+    );
+    assert_eq!(
+        word(&volume, inode + 0x1c),
+        block / 512 * (1 + reserved * (1 + count))
+    );
+    let map: Vec<u64> = (0..15)
+        .map(|i| word(&volume, inode + 0x28 + 4 * i))
+        .collect();
+    let double = map[13];
+    assert!(double != 0 && map.iter().filter(|it| **it != 0).count() == 1);
+    let used: Vec<(u64, u64)> = (0..reserved)
+        .map(|i| ((desc_blocks + i) % slots, first + 1 + desc_blocks + i))
+        .collect();
+    for slot in 0..slots {
+        let want = used.iter().find(|it| it.0 == slot).map_or(0, |it| it.1);
+        assert_eq!(
+            word(&volume, double * block + 4 * slot),
+            want,
+            "slot {slot}"
+        );
+    }
+    for (_, primary) in used {
+        for slot in 0..slots {
+            let group = usize::try_from(slot).ok().and_then(|it| listed.get(it));
+            let want = group.map_or(0, |group| primary + group * per_group);
+            assert_eq!(
+                word(&volume, primary * block + 4 * slot),
+                want,
+                "{primary} slot {slot}"
+            );
+        }
+    }
+    check_backups(&volume, &listed, (first, block, desc_blocks * block));
+}
+
+/// Every backup is the primary but for its group's number, its state and its checksum.
+fn check_backups(volume: &Mosaic, groups: &[u64], (first, block, descs): (u64, u64, u64)) {
+    let descs = usize::try_from(descs).unwrap();
+    let primary = bytes(volume, 1024, 1024);
+    let descriptors = bytes(volume, (first + 1) * block, descs);
+    for group in groups {
+        let at = (first + group * block * 8) * block;
+        let copy = bytes(volume, at, 1024);
+        assert_eq!(
+            u64::from(u16::from_le_bytes([copy[0x5a], copy[0x5b]])),
+            *group
+        );
+        assert_eq!(
+            copy[0x3fc..],
+            (!crc32c::crc32c(&copy[..0x3fc])).to_le_bytes()
+        );
+        for (i, byte) in copy.iter().enumerate().take(0x3fc) {
+            assert!(
+                *byte == primary[i] || matches!(i, 0x3a | 0x5a | 0x5b),
+                "group {group} byte {i:#x}"
+            );
+        }
+        assert_eq!(
+            bytes(volume, at + block, descs),
+            descriptors,
+            "group {group}"
+        );
+    }
+}
+
+#[test]
+fn the_resize_inode_is_right_to_its_last_slot() {
+    check_resize_inode(&options(2200 * MIB));
+    check_resize_inode(&options(9000 * MIB));
+    check_resize_inode(&Options {
+        block_size: 1024,
+        ..options(300 * MIB)
+    });
+    check_resize_inode(&Options {
+        block_size: 2048,
+        growth_blocks: 40,
+        ..options(1000 * MIB)
+    });
+    let scratch = Scratch::new();
+    let full = Options {
+        growth_blocks: 0,
+        ..options(300 * MIB)
+    };
+    let (_, volume) = make(&empty(), &full);
+    fsck(&scratch.save("image", &volume), None);
+}
+
+#[test]
+fn sizes_that_volumes_can_grow_to_are_2_tib() {
+    assert_eq!(options(MIB).growth_blocks, 256);
+}
+
+/// Returns a tree of three layers, or of the first ones only.
+fn layered(layers: u16) -> FileTree {
+    let mut tree = empty();
+    let source: Arc<dyn ReadAt> = Arc::new(noise(5 << 20, 1));
+    tree.make_dirs(&path("/base/dir"), &meta(0o755)).unwrap();
+    for layer in 0..layers {
+        for i in 0..80u64 {
+            let at = format!("/base/dir/a name of layer {layer} that takes its room: {i}");
+            let runs: Arc<[Run]> = Arc::new([Run {
+                at: 0,
+                from: (80 - i) * 40_000,
+                len: 30_000 + i,
+            }]);
+            let content = Content::Extents {
+                source: source.clone(),
+                runs,
+                len: 30_000 + i,
+            };
+            let meta = Meta {
+                layer: Layer(layer),
+                ..meta(0o644)
+            };
+            tree.put(
+                &path(&at),
+                File {
+                    meta,
+                    kind: FileKind::Regular(content),
+                },
+            )
+            .unwrap();
+        }
+    }
+    tree
+}
+
+fn lines(tree: &FileTree) -> Vec<String> {
+    let layout = ext4::layout(tree, &options(64 * MIB)).unwrap();
+    layout.to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_further_layer_moves_no_block_of_earlier_ones() {
+    for layers in 1..3 {
+        let before = layered(layers);
+        let (_, before) = make(&before, &options(64 * MIB));
+        let (_, after) = make(&layered(layers + 1), &options(64 * MIB));
+        let mut changed = 0;
+        let mut at = 0;
+        // Past the bitmaps and inode tables stand blocks of directories and files.
+        while let Some(data) = before.next_data(at).unwrap() {
+            let len = usize::try_from(data.end - data.start).unwrap();
+            if bytes(&before, data.start, len) != bytes(&after, data.start, len) {
+                changed += 1;
+            }
+            at = data.end;
+        }
+        // Superblock, descriptors, two bitmaps, the inode table, and the directory's blocks.
+        assert!(changed <= 8, "{changed} pieces changed");
+    }
+}
+
+#[test]
+fn the_base_is_laid_out_in_its_source_s_order() {
+    let layout = lines(&layered(1));
+    let mut names: Vec<String> = (0..80).map(|it| it.to_string()).collect();
+    names.sort();
+    let place = |i: u32| {
+        let i = names.iter().position(|it| *it == i.to_string()).unwrap();
+        let line = layout
+            .iter()
+            .find(|it| it.starts_with(&format!("file {i} ")))
+            .unwrap();
+        let run = line.split_whitespace().find(|it| it.contains('@')).unwrap();
+        run.split(['@', '+'])
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    // The later ones stand earlier in the source.
+    assert!(place(79) < place(40) && place(40) < place(2));
+}
+
+#[test]
+fn the_order_in_which_a_tree_was_made_does_not_matter() {
+    let names: Vec<String> = (0..300).map(|i| format!("/file {}", i * 7 % 300)).collect();
+    let tree = |names: &mut dyn Iterator<Item = &String>| {
+        let mut tree = empty();
+        for name in names {
+            put(&mut tree, name, text(name.as_bytes()));
+        }
+        make(&tree, &options(32 * MIB)).1
+    };
+    let (one, other) = (tree(&mut names.iter()), tree(&mut names.iter().rev()));
+    let len = usize::try_from(32 * MIB).unwrap();
+    assert!(bytes(&one, 0, len) == bytes(&other, 0, len));
+}
+
+#[test]
+fn the_smallest_size_is_the_smallest() {
+    for tree in [empty(), sampler(), layered(2)] {
+        for (block_size, slack) in [(1024, 0), (4096, 0), (4096, 3 * MIB + 5)] {
+            for reserved_per_million in [0, 50_000] {
+                let base = Options {
+                    block_size,
+                    growth_blocks: 64,
+                    reserved_per_million,
+                    ..options(0)
+                };
+                let size = ext4::minimum_size(&tree, &base, slack);
+                assert_eq!(size % MIB, 0);
+                let free = |size: u64| {
+                    let layout = ext4::layout(
+                        &tree,
+                        &Options {
+                            size,
+                            ..base.clone()
+                        },
+                    )
+                    .ok()?;
+                    let reserved =
+                        size / u64::from(block_size) * u64::from(reserved_per_million) / 1_000_000;
+                    Some((layout.free_blocks().saturating_sub(reserved)) * u64::from(block_size))
+                };
+                assert!(
+                    free(size).is_some_and(|it| it >= slack),
+                    "{size} {:?}",
+                    free(size)
+                );
+                assert!(
+                    free(size - MIB).is_none_or(|it| it < slack || it == 0),
+                    "{size} is not the smallest"
+                );
+            }
+        }
+    }
+    let mut impossible = empty();
+    put(&mut impossible, "/x", FileKind::Symlink(Vec::new()));
+    assert_eq!(ext4::minimum_size(&impossible, &options(0), 0), 1 << 44);
+}
+
+#[test]
+fn names_are_hashed_as_debugfs_hashes_them() {
+    let scratch = Scratch::new();
+    let names = [
+        "a",
+        "hello",
+        "a name of more than thirty-two characters, in fact of two chunks",
+        "größe",
+        "ÿÿÿÿÿ",
+    ];
+    let seed = [
+        0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 1, 2, 3, 4, 5, 6, 7, 8,
+    ];
+    for (algorithm, number) in [
+        (HashAlgorithm::Legacy, 0),
+        (HashAlgorithm::HalfMd4, 1),
+        (HashAlgorithm::Tea, 2),
+    ] {
+        for (sign, more) in [(CharSign::Signed, 0), (CharSign::Unsigned, 3)] {
+            for (seed, args) in [
+                ([0; 16], ""),
+                (seed, "-s 12345678-9abc-def0-0102-030405060708"),
+            ] {
+                let hash = NameHash {
+                    algorithm,
+                    sign,
+                    seed,
+                };
+                for name in names {
+                    let script = scratch.path("script");
+                    std::fs::write(
+                        &script,
+                        format!("dx_hash -h {} {args} \"{name}\"\n", number + more),
+                    )
+                    .unwrap();
+                    let text = must("e2fsprogs", "debugfs", &["-f", script.to_str().unwrap()]);
+                    let (major, minor) = hash.hash(name.as_bytes());
+                    let want = format!("is {major:#x} (minor {minor:#x})");
+                    let zero = want.replace("0x0)", "0x0000)");
+                    assert!(
+                        text.contains(&want) || text.contains(&zero),
+                        "{hash} {name}: {want} in {text}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn unsigned_hashes_and_tea_are_written_too() {
+    let mut tree = empty();
+    for i in 0..900 {
+        put(
+            &mut tree,
+            &format!("/größe {i} mit vielen Ümläuten"),
+            text(b""),
+        );
+    }
+    for algorithm in [
+        HashAlgorithm::HalfMd4,
+        HashAlgorithm::Tea,
+        HashAlgorithm::Legacy,
+    ] {
+        for sign in [CharSign::Signed, CharSign::Unsigned] {
+            let hash = NameHash {
+                algorithm,
+                sign,
+                seed: *b"0123456789abcdef",
+            };
+            let scratch = Scratch::new();
+            let (_, volume) = make(
+                &tree,
+                &Options {
+                    hash,
+                    block_size: 1024,
+                    growth_blocks: 0,
+                    ..options(16 * MIB)
+                },
+            );
+            fsck(&scratch.save("image", &volume), None);
+        }
+    }
+}
+
+#[test]
+fn layouts_are_only_for_their_trees() {
+    let tree = sampler();
+    let layout = ext4::layout(&tree, &options(64 * MIB)).unwrap();
+    assert!(ext4::write(&layout, &empty()).is_err());
+    assert_eq!(layout.options().time, TIME);
+}
+
+#[test]
+fn impossible_options_are_refused() {
+    let base = options(64 * MIB);
+    let plain = Features::EXT4;
+    for options in [
+        Options {
+            block_size: 8192,
+            ..base.clone()
+        },
+        Options {
+            inode_size: 200,
+            ..base.clone()
+        },
+        Options {
+            label: vec![b'x'; 17],
+            ..base.clone()
+        },
+        Options {
+            size: 100_000,
+            ..base.clone()
+        },
+        Options {
+            groups_per_flex: 3,
+            ..base.clone()
+        },
+        Options {
+            journal_blocks: Some(5),
+            ..base.clone()
+        },
+        Options {
+            features: plain.with(Feature::BIGALLOC),
+            ..base.clone()
+        },
+        Options {
+            features: plain.without(Feature::EXTENTS),
+            ..base.clone()
+        },
+        Options {
+            features: plain.with(Feature::GDT_CSUM),
+            ..base
+        },
+    ] {
+        assert!(ext4::layout(&empty(), &options).is_err(), "{options}");
+    }
+}

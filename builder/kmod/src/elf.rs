@@ -53,6 +53,10 @@ impl<'a> Elf<'a> {
         if size < if wide { 64 } else { 40 } {
             return Err("its section headers are too small");
         }
+        let end = size.checked_mul(count).and_then(|it| it.checked_add(at));
+        if end.is_none_or(|it| it > bytes.len()) {
+            return Err("its section headers are cut off");
+        }
         elf.headers = (at, size, count);
         elf.names = elf
             .extent(names)
@@ -144,4 +148,96 @@ impl<'a> Elf<'a> {
 pub(crate) fn text(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|it| *it == 0).unwrap_or(bytes.len());
     &bytes[..end]
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Returns an ELF file of these sections, each at the end of those before it, the last one holding the names.
+    pub(crate) fn file(wide: bool, sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let word = |it: usize| it.to_le_bytes()[..if wide { 8 } else { 4 }].to_vec();
+        let header_bytes = if wide { 64 } else { 52 };
+        let mut names = vec![0];
+        let (mut body, mut headers) = (Vec::new(), vec![0; if wide { 64 } else { 40 }]);
+        let mut header = |name_at: usize, at: usize, len: usize| {
+            headers.extend(&name_at.to_le_bytes()[..4]);
+            headers.extend([0; 4]);
+            headers.extend([word(0), word(0), word(at), word(len)].concat());
+            headers.extend(vec![0; if wide { 24 } else { 16 }]);
+        };
+        for (name, bytes) in sections {
+            header(names.len(), header_bytes + body.len(), bytes.len());
+            names.extend(name.bytes().chain([0]));
+            body.extend(bytes);
+        }
+        header(0, header_bytes + body.len(), names.len());
+        body.extend(names);
+        let mut file = b"\x7fELF\0\x01\x01".to_vec();
+        file[4] = if wide { 2 } else { 1 };
+        file.resize(if wide { 0x28 } else { 0x20 }, 0);
+        file.extend(word(header_bytes + body.len()));
+        file.resize(if wide { 0x3A } else { 0x2E }, 0);
+        file.extend([
+            if wide { 64 } else { 40 },
+            0,
+            u8::try_from(sections.len() + 2).unwrap(),
+            0,
+        ]);
+        file.extend([u8::try_from(sections.len() + 1).unwrap(), 0]);
+        file.resize(header_bytes, 0);
+        [file, body, headers].concat()
+    }
+
+    #[test]
+    fn both_widths_have_sections_and_symbols() {
+        for wide in [true, false] {
+            let mut table = vec![0; if wide { 24 } else { 16 }];
+            for (name, section) in [(1, 0), (5, 3)] {
+                let mut symbol = vec![0; if wide { 24 } else { 16 }];
+                symbol[0] = name;
+                symbol[if wide { 6 } else { 14 }] = section;
+                table.extend(symbol);
+            }
+            let names = b"\0one\0two\0".to_vec();
+            let sections = [
+                (".modinfo", b"alias=x\0".to_vec()),
+                (".symtab", table),
+                (".strtab", names),
+            ];
+            let bytes = file(wide, &sections);
+            let elf = Elf::parse(&bytes).unwrap();
+            assert_eq!(elf.section(b".modinfo"), Some(&b"alias=x\0"[..]));
+            assert_eq!(elf.section(b".text"), None);
+            let symbols: Vec<_> = elf.symbols().map(|it| (it.name, it.is_defined)).collect();
+            assert_eq!(symbols, [(&b"one"[..], false), (b"two", true)]);
+            for at in 0..bytes.len() {
+                for mask in [0x01, 0x80, 0xFF] {
+                    let mut damaged = bytes.clone();
+                    damaged[at] ^= mask;
+                    if let Ok(elf) = Elf::parse(&damaged) {
+                        assert!(elf.symbols().count() <= bytes.len());
+                        let _section = elf.section(b".modinfo");
+                    }
+                }
+                assert!(Elf::parse(&bytes[..at]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_module_says_why() {
+        assert!(
+            Elf::parse(b"#!/bin/sh\n0123456789")
+                .unwrap_err()
+                .contains("begin")
+        );
+        let mut big_endian = file(true, &[]);
+        big_endian[5] = 2;
+        assert!(
+            Elf::parse(&big_endian)
+                .unwrap_err()
+                .contains("little-endian")
+        );
+    }
 }

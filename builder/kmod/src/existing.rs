@@ -234,3 +234,132 @@ fn lines<'a>(
                 .map_err(|_| bad("it is not UTF-8"))
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::tests::file;
+    use crate::output::{Kernel, index};
+    use std::cell::RefCell;
+
+    /// Returns a module that offers and needs these symbols.
+    fn module(exports: &str, needs: &[&str]) -> Vec<u8> {
+        let mut table = vec![0; 24];
+        let mut names = vec![0];
+        for need in needs {
+            let mut symbol = vec![0; 24];
+            symbol[0] = u8::try_from(names.len()).unwrap();
+            table.extend(symbol);
+            names.extend(need.bytes().chain([0]));
+        }
+        let exports = exports.bytes().chain([0]).collect();
+        file(
+            true,
+            &[
+                ("__ksymtab_strings", exports),
+                (".symtab", table),
+                (".strtab", names),
+            ],
+        )
+    }
+
+    fn all(modules: &[(&str, Vec<u8>)], order: &[u8]) -> Vec<IndexFile> {
+        let paths: Vec<_> = modules.iter().map(|it| it.0).collect();
+        let kernel = Kernel {
+            order,
+            builtin: b"",
+            builtin_modinfo: b"",
+            search: crate::SEARCH,
+        };
+        index(
+            &Modules {
+                paths: &paths,
+                load: &|it| Ok(modules[it].1.clone()),
+            },
+            &kernel,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn an_order_that_begins_to_matter_is_looked_up() {
+        let order = b"b.ko\na.ko\np.ko\nq.ko\nn.ko\n";
+        let old = [
+            ("b.ko", module("of_b", &["of_q"])),
+            ("a.ko", module("", &["of_p", "of_q"])),
+            ("p.ko", module("of_p", &[])),
+            ("q.ko", module("of_q", &[])),
+        ];
+        let before = all(&old, order);
+        // Because of `n`, `b` is placed before `a`, which then frees `p` and `q` together.
+        let new = module("", &["of_b"]);
+        let after = all(&[&old[..], &[("n.ko", new.clone())]].concat(), order);
+        assert!(
+            before[0]
+                .bytes
+                .windows(16)
+                .any(|it| it == b"a.ko: p.ko q.ko\n")
+        );
+        assert!(
+            after[0]
+                .bytes
+                .windows(16)
+                .any(|it| it == b"a.ko: q.ko p.ko\n")
+        );
+
+        let text = |name: &str| {
+            before
+                .iter()
+                .find(|it| it.name == name)
+                .unwrap()
+                .bytes
+                .as_slice()
+        };
+        let reads = RefCell::new(Vec::new());
+        let load = |path: &str| {
+            reads.borrow_mut().push(path.to_owned());
+            Ok(old.iter().find(|it| it.0 == path).unwrap().1.clone())
+        };
+        let existing = Existing {
+            dep: text("modules.dep"),
+            alias: text("modules.alias"),
+            softdep: text("modules.softdep"),
+            symbols: text("modules.symbols"),
+            order,
+            load: &load,
+        };
+        let files = extend(
+            &existing,
+            &Modules {
+                paths: &["n.ko"],
+                load: &|_| Ok(new.clone()),
+            },
+        )
+        .unwrap();
+        assert_eq!(files, after[..files.len()]);
+        assert_eq!(*reads.borrow(), ["a.ko"]);
+    }
+
+    #[test]
+    fn a_module_that_takes_over_a_symbol_is_refused() {
+        let old = [("p.ko", module("of_p", &[]))];
+        let before = all(&old, b"");
+        let existing = Existing {
+            dep: &before[0].bytes,
+            alias: b"",
+            softdep: b"",
+            symbols: b"alias symbol:of_p p\n",
+            order: b"",
+            load: &|_| Ok(Vec::new()),
+        };
+        let new = Modules {
+            paths: &["n.ko"],
+            load: &|_| Ok(module("of_p", &[])),
+        };
+        let err = extend(&existing, &new).unwrap_err().to_string();
+        assert_eq!(
+            err,
+            "the module index cannot be extended by n.ko: it offers the symbol of_p as p.ko does"
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! The order in which kmod's hash tables give out their entries, which is the order of some index files.
 //!
-//! The hash is Paul Hsieh's "SuperFastHash"; buckets are a power of two, and names within a bucket in byte order.
+//! The hash is the one that Paul Hsieh published as super-fast; buckets are a power of two, and names within a bucket in byte order.
 
 /// Buckets of the tables of symbols and of modules.
 pub(crate) const SYMBOL_BUCKETS: u32 = 2048;

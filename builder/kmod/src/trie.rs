@@ -106,3 +106,98 @@ fn child(entries: &[Entry<'_>], end: usize, bytes: &mut Vec<u8>) -> (u8, u32) {
         .count();
     (first[end], write(entries, depth, shared, bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns all keys below a node with their values, in order.
+    fn read(bytes: &[u8], offset: u32, key: &str, found: &mut Vec<(String, u32, String)>) {
+        let u32 = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+        let text = |at: usize| {
+            String::from_utf8(bytes[at..].split(|it| *it == 0).next().unwrap().to_vec()).unwrap()
+        };
+        let mut at = usize::try_from(offset & 0x0FFF_FFFF).unwrap();
+        let mut key = key.to_owned();
+        if offset & HAS_PREFIX != 0 {
+            key += &text(at);
+            at += text(at).len() + 1;
+        }
+        let mut children = Vec::new();
+        if offset & HAS_CHILDREN != 0 {
+            let characters = bytes[at]..=bytes[at + 1];
+            at += 2;
+            for character in characters {
+                children.push((char::from(character), u32(at)));
+                at += 4;
+            }
+        }
+        if offset & HAS_VALUES != 0 {
+            let count = u32(at);
+            at += 4;
+            for _ in 0..count {
+                found.push((key.clone(), u32(at), text(at + 4)));
+                at += 4 + text(at + 4).len() + 1;
+            }
+        }
+        for (character, offset) in children.into_iter().filter(|it| it.1 != 0) {
+            read(bytes, offset, &format!("{key}{character}"), found);
+        }
+    }
+
+    #[test]
+    fn every_key_is_found_with_its_values_by_priority() {
+        let mut trie = Trie::default();
+        let entries = [
+            ("pci:v1*", "b", 7),
+            ("pci:v1*", "a", 3),
+            ("pci:v1*", "c", 9),
+            ("pci", "d", 0),
+            ("", "e", 1),
+            ("pcx", "f", 2),
+            ("é", "g", 0),
+        ];
+        for (key, value, priority) in entries {
+            trie.insert(key.as_bytes(), value.as_bytes(), priority);
+        }
+        let bytes = trie.bytes();
+        let mut found = Vec::new();
+        read(
+            &bytes,
+            u32::from_be_bytes(bytes[8..12].try_into().unwrap()),
+            "",
+            &mut found,
+        );
+        let want = [
+            ("", 1, "e"),
+            ("pci", 0, "d"),
+            ("pci:v1*", 3, "a"),
+            ("pci:v1*", 7, "b"),
+            ("pci:v1*", 9, "c"),
+            ("pcx", 2, "f"),
+        ];
+        let want: Vec<_> = want
+            .iter()
+            .map(|it| (it.0.to_owned(), it.1, it.2.to_owned()))
+            .collect();
+        assert_eq!(found, want);
+    }
+
+    #[test]
+    fn an_empty_trie_has_an_empty_root() {
+        assert_eq!(
+            Trie::default().bytes(),
+            [0xB0, 0x07, 0xF4, 0x57, 0, 2, 0, 1, 0, 0, 0, 12]
+        );
+    }
+
+    #[test]
+    fn long_and_nested_keys_are_bounded() {
+        let mut trie = Trie::default();
+        for len in 1..6000 {
+            trie.insert(&vec![b'a'; len], b"v", 0);
+        }
+        assert_eq!(trie.keys.len(), MAX_KEY_BYTES);
+        assert!(trie.bytes().len() < 200_000);
+    }
+}

@@ -217,7 +217,7 @@ mod tests {
             "[keys]\na = [1]\n",
         ] {
             fs::write(&file, bad).unwrap();
-            let error = Config::load(&[file.clone()], &[], &[]).unwrap_err();
+            let error = Config::load(std::slice::from_ref(&file), &[], &[]).unwrap_err();
             assert!(matches!(error, Error::Input { .. }), "{bad}: {error}");
         }
         for bad in ["ubuntu", "=x", "ubuntu=", "ubuntu=/nonexistent"] {

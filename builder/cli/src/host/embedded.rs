@@ -63,10 +63,10 @@ impl Shelf for Shelves {
             } else {
                 tree.get_dir(rest)
             };
-            let root = folder.iter().next().map(Path::new).unwrap_or(folder);
-            below
-                .into_iter()
-                .for_each(|it| add_shipped(it, root, &mut names));
+            let root = folder.iter().next().map_or(folder, Path::new);
+            if let Some(below) = below {
+                add_shipped(below, root, &mut names);
+            }
         }
         add_own(&self.beside.join(folder), folder, MAX_DEPTH, &mut names);
         names.into_iter().collect()

@@ -4,6 +4,7 @@
 //! tried again on what passes — refused connections, cut bodies, 429 and 5xx — after waits that double. Nothing is
 //! believed here: digests and signatures are checked by who asked. The schedule has no random part.
 
+mod folder;
 #[cfg(test)]
 pub(crate) mod server;
 #[cfg(test)]
@@ -15,8 +16,7 @@ use super::mirror::{Mirrors, Source};
 use nodeimg::error::{Cause, Error, Result};
 use nodeimg::want::Want;
 use reqwest::blocking::Client;
-use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use transfer::{Failure, Transfer};
@@ -61,10 +61,10 @@ impl Default for Patience {
         Self {
             attempts: 6,
             first_wait: Duration::from_millis(500),
-            longest_wait: Duration::from_secs(60),
+            longest_wait: Duration::from_mins(1),
             connect: Duration::from_secs(20),
-            idle: Duration::from_secs(60),
-            total: Duration::from_secs(6 * 3600),
+            idle: Duration::from_mins(1),
+            total: Duration::from_hours(6),
         }
     }
 }
@@ -83,6 +83,10 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// Returns a fetcher that obeys the environment's proxies and trusts the system's certificates.
     pub(crate) fn new(mirrors: Mirrors, network: Network, patience: Patience) -> Result<Self> {
+        // An error says that another fetcher of this process chose it already.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
         let redirects = reqwest::redirect::Policy::custom(|attempt| {
             if attempt.previous().len() > MAX_REDIRECTS {
                 return attempt.error("too many redirects");
@@ -137,7 +141,7 @@ impl Fetcher {
             fs::create_dir_all(folder).map_err(at("make folder", folder))?;
         }
         match self.source(want)? {
-            Source::File(file) => copy(want, &file, partial, progress),
+            Source::File(file) => folder::copy(want, &file, partial, progress),
             Source::Url(_) if self.network == Network::Refused => Err(Error::input(format!(
                 "{} is not in the cache, and --offline refuses the network",
                 want.what
@@ -199,46 +203,6 @@ fn gave_up(want: &Want, url: &str, why: Cause) -> Error {
     Error::world(format!("cannot download {} from {url}{through}", want.what))
         .help("check the network and try again: what has arrived is kept; or name a mirror with --mirror FROM=TO")
         .because(why)
-}
-
-/// Copies a file of a folder that stands in for a server.
-fn copy(
-    want: &Want,
-    file: &Path,
-    partial: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<()> {
-    let missing = |err| {
-        Error::input(format!(
-            "{} is not at {}, which stands in for {}",
-            want.what,
-            file.display(),
-            want.url
-        ))
-        .because(err)
-    };
-    let mut from = File::open(file).map_err(missing)?;
-    let meta = from.metadata().map_err(at("read", file))?;
-    if !meta.is_file() {
-        return Err(Error::input(format!(
-            "{} is no regular file",
-            file.display()
-        )));
-    }
-    check_size(want, meta.len())?;
-    let mut to = File::create(partial).map_err(at("make", partial))?;
-    let mut buf = vec![0; 1 << 20];
-    let mut done = 0;
-    loop {
-        let n = from.read(&mut buf).map_err(at("read", file))?;
-        if n == 0 {
-            return Ok(());
-        }
-        done += n as u64;
-        check_limit(want, done)?;
-        to.write_all(&buf[..n]).map_err(at("write", partial))?;
-        progress(Progress::At(done, Some(meta.len())));
-    }
 }
 
 /// Refuses a length that is not the want's.

@@ -113,15 +113,12 @@ fn decode(text: &str) -> Result<String> {
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         let digit = |at: usize| after.get(at).and_then(|it| char::from(*it).to_digit(16));
-        rest = match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push(u8::try_from(high * 16 + low).expect("two hexadecimal digits"));
-                &after[2..]
-            }
-            _ => {
-                bytes.push(*first);
-                after
-            }
+        rest = if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
+            bytes.push(u8::try_from(high * 16 + low).expect("two hexadecimal digits"));
+            &after[2..]
+        } else {
+            bytes.push(*first);
+            after
         };
     }
     String::from_utf8(bytes)

@@ -70,7 +70,9 @@ mod tests {
     #[test]
     fn laps_of_one_name_add_up() {
         let mut watch = Stopwatch::start();
-        ["a", "b", "a"].iter().for_each(|it| watch.lap(it));
+        for name in ["a", "b", "a"] {
+            watch.lap(name);
+        }
         assert_eq!(
             watch
                 .laps()

@@ -5,20 +5,20 @@
 //! SHA-256 of each chunk of 1 MiB, the last one short, or 32 zero bytes for a chunk with no data. The file ends with the
 //! seal's length (u64) and its SHA-256. Guards against rot and half files, not against those who can write the cache.
 
-use crate::host::file::{FileAt, FileOut};
-use fstree::{ReadAt, WriteAt as _};
-use rustix::fs::FallocateFlags;
+mod writing;
+
+use crate::host::file::FileAt;
+use fstree::ReadAt;
 use sha2::{Digest as _, Sha256};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(super) use writing::seal;
 
 const MAGIC: &[u8; 16] = b"nodeimg sealed 1";
 const CHUNK: u64 = 1 << 20;
-/// Zeros are looked for, and made holes, in blocks of this size.
-const BLOCK: usize = 64 << 10;
 const FOOTER: usize = 8 + 32;
 const NO_DATA: [u8; 32] = [0; 32];
 
@@ -125,8 +125,11 @@ impl ReadAt for Sealed {
     }
 }
 
+/// Where the data is, and the digest of each chunk.
+type Map = (Vec<Range<u64>>, Vec<[u8; 32]>);
+
 /// Reads a seal; `None` if it is not one for this content and key.
-fn parse(seal: &[u8], len: u64, key: &str) -> Option<(Vec<Range<u64>>, Vec<[u8; 32]>)> {
+fn parse(seal: &[u8], len: u64, key: &str) -> Option<Map> {
     let mut rest = seal.strip_prefix(MAGIC)?;
     let number = |rest: &mut &[u8]| {
         let (bytes, after) = rest.split_first_chunk::<8>()?;
@@ -150,98 +153,6 @@ fn parse(seal: &[u8], len: u64, key: &str) -> Option<(Vec<Range<u64>>, Vec<[u8; 
     let (digests, after) = rest.as_chunks::<32>();
     (after.is_empty() && digests.len() as u64 == len.div_ceil(CHUNK))
         .then(|| (runs, digests.to_vec()))
-}
-
-/// Seals content that was written to a file: hashes it, makes zeros holes, and writes the seal behind it.
-pub(super) fn seal(out: &FileOut, len: u64, key: &str) -> io::Result<()> {
-    out.set_len(len)?;
-    let source = FileAt::new(out.file().try_clone()?)?;
-    let chunks = usize::try_from(len.div_ceil(CHUNK)).map_err(|_| broken())?;
-    let looked_at = Mutex::new(vec![(NO_DATA, Vec::new()); chunks]);
-    let next = AtomicU64::new(0);
-    let work = || -> io::Result<()> {
-        loop {
-            let start = next.fetch_add(CHUNK, Ordering::Relaxed);
-            if start >= len {
-                return Ok(());
-            }
-            let index = usize::try_from(start / CHUNK).map_err(|_| broken())?;
-            let found = look_at(&source, out, start)?;
-            looked_at.lock().map_err(|_| broken())?[index] = found;
-        }
-    };
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(chunks.max(1));
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .try_for_each(|it| it.join().map_err(|_| broken())?)
-    })?;
-    let chunks = looked_at.into_inner().map_err(|_| broken())?;
-    let mut runs: Vec<Range<u64>> = Vec::new();
-    for run in chunks.iter().flat_map(|(_, runs)| runs) {
-        match runs.last_mut() {
-            Some(last) if last.end == run.start => last.end = run.end,
-            _ => runs.push(run.clone()),
-        }
-    }
-    let mut seal = MAGIC.to_vec();
-    seal.extend(len.to_le_bytes());
-    seal.extend((key.len() as u64).to_le_bytes());
-    seal.extend(key.as_bytes());
-    seal.extend((runs.len() as u64).to_le_bytes());
-    seal.extend(
-        runs.iter()
-            .flat_map(|it| [it.start, it.end])
-            .flat_map(u64::to_le_bytes),
-    );
-    seal.extend(chunks.iter().flat_map(|(digest, _)| digest));
-    let digest = Sha256::digest(&seal);
-    seal.extend((seal.len() as u64).to_le_bytes());
-    seal.extend(digest);
-    out.write_all_at(&seal, len)
-}
-
-/// Returns a chunk's digest and its runs of data, and makes holes of what is zero.
-fn look_at(source: &FileAt, out: &FileOut, start: u64) -> io::Result<([u8; 32], Vec<Range<u64>>)> {
-    let end = start + size_of_chunk(start, source.size()) as u64;
-    if source.next_data(start)?.is_none_or(|it| it.start >= end) {
-        return Ok((NO_DATA, Vec::new()));
-    }
-    let mut chunk = vec![0; size_of_chunk(start, source.size())];
-    source.read_exact_at(&mut chunk, start)?;
-    let mut runs: Vec<Range<u64>> = Vec::new();
-    let mut at = start;
-    for block in chunk.chunks(BLOCK) {
-        let end = at + block.len() as u64;
-        if is_zero(block) {
-            // A file system that cannot do it keeps the zeros.
-            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            let _ = rustix::fs::fallocate(out.file(), flags, at, end - at);
-        } else {
-            match runs.last_mut() {
-                Some(last) if last.end == at => last.end = end,
-                _ => runs.push(at..end),
-            }
-        }
-        at = end;
-    }
-    let digest = if runs.is_empty() {
-        NO_DATA
-    } else {
-        Sha256::digest(&chunk).into()
-    };
-    Ok((digest, runs))
-}
-
-fn is_zero(block: &[u8]) -> bool {
-    let (words, rest) = block.as_chunks::<64>();
-    words
-        .iter()
-        .all(|it| it.iter().fold(0, |sum, byte| sum | byte) == 0)
-        && rest.iter().all(|it| *it == 0)
 }
 
 /// Returns how many bytes the chunk that starts here has.

@@ -219,7 +219,7 @@ fn threads_that_derive_the_same_wait_for_the_first() {
                 assert_eq!(
                     bytes(&derive(&Cache::new(root.path()), &made).unwrap()).unwrap(),
                     derived()
-                )
+                );
             });
         }
     });

@@ -10,7 +10,7 @@ const QUICK: Patience = Patience {
     longest_wait: Duration::from_millis(20),
     connect: Duration::from_secs(5),
     idle: Duration::from_millis(300),
-    total: Duration::from_secs(60),
+    total: Duration::from_mins(1),
 };
 
 fn body() -> Vec<u8> {

@@ -57,7 +57,7 @@ fn what_was_fetched_once_needs_no_network() {
     let offline = inputs(root.path(), Network::Refused);
     assert_eq!(bytes(&offline.fetch(&wants).unwrap()[1]), body());
     assert_eq!(bytes(&offline.open(Digest::of(&body())).unwrap()), body());
-    assert_eq!(files(&root.path().join("partial")), [PathBuf::new(); 0]);
+    assert!(files(&root.path().join("partial")).is_empty());
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn wrong_bytes_are_fetched_again_once_and_then_refused() {
             Reply::file(request, &bytes, "\"1\"")
         });
         let wanted = want(server.url("/x"), &body());
-        let result = inputs(root.path(), Network::Allowed).fetch(&[wanted.clone()]);
+        let result = inputs(root.path(), Network::Allowed).fetch(std::slice::from_ref(&wanted));
         assert_eq!(server.seen().len(), 2);
         match result {
             Ok(found) => assert!(good_at == 1 && bytes(&found[0]) == body()),
@@ -119,7 +119,7 @@ fn signed_texts_are_fetched_anew_each_time() {
     };
     for round in ["0", "1"] {
         let found = inputs(root.path(), Network::Allowed)
-            .fetch(&[wanted.clone()])
+            .fetch(std::slice::from_ref(&wanted))
             .unwrap();
         assert_eq!(bytes(&found[0]), round.as_bytes());
     }
@@ -164,7 +164,7 @@ fn builds_side_by_side_fetch_once() {
                             .unwrap()[0]
                     ),
                     body()
-                )
+                );
             });
         }
     });

@@ -1,8 +1,8 @@
 """What the booted machine is asked to report, and how the question gets in without a change to the image.
 
 systemd takes units as credentials (systemd.extra-unit.*, since version 256), and credentials from SMBIOS strings (PCs), from QEMU's fw_cfg
-(the `virt` machine) and from the kernel's command line (the Raspberry Pi machine, whose kernel QEMU loads). The unit is wanted by
-multi-user.target, waits until the machine is settled, and prints a tar file in base64, each line marked, on a serial port.
+(the `virt` machine) and from the kernel's command line (the Raspberry Pi machine, whose kernel QEMU loads). The unit, wanted by the target
+that is booted, waits until the machine is settled, and prints a tar file in base64, each line marked, on a serial port.
 Not for systemd before 256: Ubuntu 22.04's real images need another way in.
 """
 
@@ -13,7 +13,9 @@ import io
 import re
 import tarfile
 
-UNIT = "nodeimg-boot-report.service"
+UNIT = "r.service"  # fw_cfg takes names of 55 characters, and its prefix has 46 of them
+# Where the kernel's command line cannot ask for the unit (systemd.wants=), this credential does; its name is too long for fw_cfg.
+WANTED = {"systemd.unit-dropin.multi-user.target": f"[Unit]\nWants={UNIT}\n".encode()}
 MARK = "@nodeimg"
 
 # Each is a file of the report: its name, and the command whose output it holds. No quotes within: the text is in one.
@@ -77,10 +79,7 @@ def unit(text, embedded):
 
 def credentials(text, embedded=False):
     """The credentials that put the report into a machine: name -> content."""
-    given = {
-        f"systemd.extra-unit.{UNIT}": unit(text, embedded).encode(),
-        "systemd.unit-dropin.multi-user.target": f"[Unit]\nWants={UNIT}\n".encode(),
-    }
+    given = {f"systemd.extra-unit.{UNIT}": unit(text, embedded).encode()}
     if not embedded:
         given["nodeimg.report"] = text.encode()
     return given

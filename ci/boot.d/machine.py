@@ -61,7 +61,7 @@ class Machine:
         access = {"raw": "readonly=on", "vmdk": "snapshot=on"}
         line = ["-cpu", "max,-svm", "-vga", "std"]
         if options.hardware == "vbox":
-            line += ["-M", "pc", "-device", "ich9-ahci,id=ahci", *self._drive("id=disk,if=none"), "-device", "ide-hd,drive=disk,bus=ahci.0"]
+            line += ["-M", "pc", "-device", "ich9-ahci,id=ahci,addr=0xd", *self._drive("id=disk,if=none"), "-device", "ide-hd,drive=disk,bus=ahci.0"]
             for port, (seed, kind) in enumerate(self.seeds, 1):
                 device = "ide-cd" if kind == "raw" else "ide-hd"
                 line += ["-drive", f"id=seed{port},if=none,format={kind},{access[kind]},file={seed}", "-device", f"{device},drive=seed{port},bus=ahci.{port}"]
@@ -72,7 +72,7 @@ class Machine:
         if options.firmware == "uefi":
             line += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={UEFI[0]}",
                      "-drive", f"if=pflash,format=raw,unit=1,file={self.folder}/uefi-vars.fd"]
-        for name, content in guest.credentials(script).items():
+        for name, content in {**guest.credentials(script), **guest.WANTED}.items():
             line += ["-smbios", f"type=11,value=io.systemd.credential.binary:{name}={base64.b64encode(content).decode()}"]
         return line
 
@@ -84,7 +84,7 @@ class Machine:
         line = ["-kernel", self.files["vmlinuz"], "-initrd", self.files["initrd.img"]]
         if self.options.hardware == "virt":
             line += ["-M", "virt", "-cpu", "cortex-a72", *self._drive("if=virtio")]
-            words.append("net.ifnames=0")  # the Pi's NIC is eth0
+            words += ["net.ifnames=0", f"systemd.wants={guest.UNIT}"]  # the Pi's NIC is eth0
             for name, content in guest.credentials(script).items():
                 path = os.path.join(self.folder, name)
                 with open(path, "wb") as file:
@@ -93,6 +93,7 @@ class Machine:
         else:
             tree = disk.qemu_device_tree(self.files["bcm2711-rpi-4-b.dtb"], f"{self.folder}/qemu.dtb")
             line += ["-M", "raspi4b", "-dtb", tree, *self._drive("if=sd")]
+            words.append(f"systemd.wants={guest.UNIT}")
             for name, content in guest.credentials(script, embedded=True).items():
                 words.append(f"systemd.set_credential_binary={name}:{base64.b64encode(content).decode()}")
         append = " ".join(words)

@@ -7,7 +7,8 @@ tree=$out/containerd.io
 mkdir -p "$tree/DEBIAN" "$out/from"
 deb=$(ls "$folder"/containerd_*.deb)
 version=$(dpkg-deb -f "$deb" Version)
-version=${version%%[+-]*}-1
+version=${version%%[+~-]*}-1
+case $version in 2.*) ;; *) echo "containerd-io.sh: containerd $version, not 2.x" >&2; exit 2 ;; esac
 dpkg-deb -x "$deb" "$out/from"
 dpkg-deb -e "$deb" "$out/control"
 dpkg-deb -x "$(ls "$folder"/runc_*.deb)" "$out/from"

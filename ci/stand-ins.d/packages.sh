@@ -22,7 +22,7 @@ apt_get install --yes --download-only --no-remove "${wanted[@]}"
 find "$state/archives" -name '*.deb' -exec mv -t "$out/debs" {} +
 
 # The stable suite has containerd 1.7; sid's 2.x is linked against a libc no newer than the base's, which dpkg's own field says.
-sed -i '1s/ [a-z]* main$/ sid main/; 1!d' "$state/etc/apt/sources.list"
+sed -i '1s/ trixie .*/ sid main/; 1!d' "$state/etc/apt/sources.list"
 rm -rf "$state"/lists/* "$state"/*.bin
 mkdir -p "$state/lists/partial"
 apt_get update

@@ -133,6 +133,9 @@ impl<M: ClusterMap> ReadAt for Clustered<M> {
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        if offset >= self.size() {
+            return Ok(None);
+        }
         let cluster = self.map.cluster_bytes() as u64;
         let count = self.size().div_ceil(cluster);
         let mut first = offset / cluster;

@@ -14,7 +14,7 @@ pub enum Format {
     Raw,
     /// QEMU's copy-on-write format.
     Qcow2,
-    /// VMware's format: a sparse extent, or the text that names extents.
+    /// VMDK: a sparse extent, or the text that names extents.
     Vmdk,
     /// A raw disk compressed by xz.
     Xz,
@@ -38,9 +38,8 @@ pub fn sniff(source: &dyn ReadAt) -> Result<Format, Error> {
         [b'K', b'D', b'M', b'V', ..] => Format::Vmdk,
         head if head.eq_ignore_ascii_case(b"# Disk DescriptorFile") => Format::Vmdk,
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Format::Xz,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Format::Zst,
-        // A skippable frame may come first.
-        [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Format::Zst,
+        // A frame, or a skippable one before it.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Format::Zst,
         [0x1f, 0x8b, 8, ..] => Format::Gz,
         _ => Format::Raw,
     })

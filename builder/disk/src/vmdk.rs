@@ -4,6 +4,11 @@
 //! flat and sparse extents; writes streamOptimized as VirtualBox lays it out. Does not read snapshots (parents) or ESX's own
 //! extent kinds.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "VMware and VirtualBox are names of products, not of items"
+)]
+
 mod descriptor;
 mod grains;
 mod header;

@@ -211,10 +211,8 @@ fn named_feature(bytes: &[u8], header_bytes: u32, bit: u8) -> String {
             break;
         };
         if kind == 0x6803_f857 {
-            for entry in body
-                .chunks_exact(48)
-                .filter(|entry| entry.starts_with(&[0, bit]))
-            {
+            let mut names = body.chunks_exact(48);
+            if let Some(entry) = names.find(|entry| entry.starts_with(&[0, bit])) {
                 let name = String::from_utf8_lossy(&entry[2..]);
                 return format!("the incompatible feature {:?}", name.trim_end_matches('\0'));
             }

@@ -34,6 +34,9 @@ struct Map {
     inflaters: Mutex<Vec<Decompressor>>,
 }
 
+/// An L2 table and where it stands in the image.
+type L2Table = (u64, Arc<Vec<u64>>);
+
 /// Opens the image in `source`.
 pub fn open(source: Arc<dyn ReadAt>) -> Result<Qcow2, Error> {
     let header = Header::read(&source)?;
@@ -101,7 +104,7 @@ impl Map {
             return Ok(None);
         }
         let end = offset.checked_add(self.header.cluster_bytes());
-        if offset % self.header.cluster_bytes() != 0
+        if !offset.is_multiple_of(self.header.cluster_bytes())
             || end.is_none_or(|end| end > self.source.size())
         {
             return Err(Error::corrupt(
@@ -114,7 +117,7 @@ impl Map {
     }
 
     /// Returns the L2 table of a cluster and its offset, or `None` if there is none.
-    fn l2_table(&self, index: u64) -> Result<Option<(u64, Arc<Vec<u64>>)>, Error> {
+    fn l2_table(&self, index: u64) -> Result<Option<L2Table>, Error> {
         let entries = self.header.l2_entries();
         let Some(offset) = self.l2_offset(index / entries)? else {
             return Ok(None);
@@ -154,7 +157,7 @@ impl Map {
             return Ok(Place::Hole);
         }
         let offset = entry & OFFSET_MASK;
-        if offset % self.header.cluster_bytes() != 0 || offset >= self.source.size() {
+        if !offset.is_multiple_of(self.header.cluster_bytes()) || offset >= self.source.size() {
             return Err(Error::corrupt(
                 FORMAT,
                 format!("a cluster at byte {offset}"),

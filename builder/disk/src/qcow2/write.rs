@@ -383,7 +383,7 @@ impl Header {
         let zstd = matches!(compression, Qcow2Compression::Zstd(_));
         let mut bytes = Vec::with_capacity(120);
         let words = |bytes: &mut Vec<u8>, words: &[u32]| {
-            bytes.extend(words.iter().flat_map(|word| word.to_be_bytes()))
+            bytes.extend(words.iter().flat_map(|word| word.to_be_bytes()));
         };
         // Magic, version, no backing file (offset and length), cluster bits.
         words(&mut bytes, &[0x5146_49fb, 3, 0, 0, 0, CLUSTER_BITS]);

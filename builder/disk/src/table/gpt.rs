@@ -269,7 +269,7 @@ fn render_entries(table: &Table, entries: u32, entry_bytes: u32) -> Vec<u8> {
         };
         let at = (partition.number as usize - 1) * size;
         let mut put = |field_at: usize, field: &[u8]| {
-            bytes[at + field_at..at + field_at + field.len()].copy_from_slice(field)
+            bytes[at + field_at..at + field_at + field.len()].copy_from_slice(field);
         };
         put(0, &type_guid.0);
         put(16, &unique_guid.0);

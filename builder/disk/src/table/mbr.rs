@@ -330,9 +330,9 @@ pub(super) fn protective_sector(
             // In a hybrid MBR the record ends before the first real partition; only one that covered the disk grows.
             let start = le32(&record, 8).unwrap_or(1);
             let whole = protective.records.iter().filter(|it| it[4] != 0).count() == 1;
-            if whole {
-                let sectors = u32::try_from(last.saturating_add(1).saturating_sub(start.into()))
-                    .unwrap_or(u32::MAX);
+            let sectors = last.saturating_add(1).saturating_sub(start.into());
+            let sectors = u32::try_from(sectors).unwrap_or(u32::MAX);
+            if whole && le32(&record, 12) != Some(sectors) {
                 record[5..8].copy_from_slice(&chs(last));
                 record[12..16].copy_from_slice(&sectors.to_le_bytes());
             }

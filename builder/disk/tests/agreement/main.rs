@@ -1,0 +1,11 @@
+//! Partition tables and containers against independent tools, and against damage.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests run the independent tools on files"
+)]
+
+mod containers;
+mod hostile;
+mod tables;
+mod tools;

@@ -1,0 +1,252 @@
+//! Partition tables against sfdisk, sgdisk and an independent reader.
+
+use crate::tools::run;
+use disk::table::{Active, GptName, Guid, Kind, Lba, Partition, Scheme, SectorSize, Table, read};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const CLOUD: &str = "label: gpt\nlabel-id: 3C1F8D4E-0B6A-4E57-9B5C-0123456789AB\nfirst-lba: 34\n
+1 : start=227328, size=40960, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=11111111-2222-3333-4444-555555555555, name=\"root\"
+14 : start=2048, size=8192, type=21686148-6449-6E6F-744E-656564454649, attrs=\"LegacyBIOSBootable\"
+15 : start=10240, size=217088, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=\"EFI system\"\n";
+
+const LOGICAL: &str = "label: dos\nlabel-id: 0xdeadbeef\n
+1 : start=2048, size=20480, type=c, bootable
+2 : start=22528, size=100000, type=5
+4 : start=130000, size=3000, type=83
+5 : start=24576, size=2048, type=83
+6 : start=28672, size=4096, type=82\n";
+
+/// Makes a disk of `bytes` with the table that `script` describes.
+fn made_by_sfdisk(folder: &Path, script: &str, bytes: u64) -> PathBuf {
+    let path = folder.join("disk");
+    fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+    apply(&path, script);
+    path
+}
+
+fn apply(path: &Path, script: &str) {
+    let child = Command::new("/usr/sbin/sfdisk")
+        .args(["-q", "--no-tell-kernel"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn();
+    let mut child =
+        child.unwrap_or_else(|error| panic!("sfdisk: {error}; install the Debian package fdisk"));
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(script.as_bytes())
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn put(path: &Path, table: &Table, bytes: u64) {
+    let mut disk = fs::read(path).unwrap();
+    disk.resize(usize::try_from(bytes).unwrap(), 0);
+    for (at, piece) in table.render(bytes).unwrap() {
+        let at = usize::try_from(at).unwrap();
+        disk[at..at + piece.len()].copy_from_slice(&piece);
+    }
+    fs::write(path, disk).unwrap();
+}
+
+fn dump(path: &Path) -> String {
+    let text = run("sfdisk", &["-d", path.to_str().unwrap()], "fdisk");
+    String::from_utf8(text).unwrap()
+}
+
+fn verify(path: &Path) {
+    let path = path.to_str().unwrap();
+    let said = run("sfdisk", &["--verify", path], "fdisk");
+    assert!(
+        String::from_utf8_lossy(&said).contains("No errors detected"),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+#[test]
+fn what_is_read_and_rendered_is_what_sfdisk_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    for (script, size) in [(CLOUD, 200 << 20), (LOGICAL, 70 << 20)] {
+        let path = made_by_sfdisk(folder.path(), script, size);
+        let before = fs::read(&path).unwrap();
+        let table = read(&before, SectorSize::B512).unwrap();
+        assert_eq!(table.warnings, []);
+        put(&path, &table, size);
+        let after = fs::read(&path).unwrap();
+        let differing = before.iter().zip(&after).position(|(a, b)| a != b);
+        assert_eq!(differing, None, "first differing byte");
+    }
+}
+
+#[test]
+fn the_text_form_names_the_same_partitions_as_sfdisk() {
+    let folder = tempfile::tempdir().unwrap();
+    for (script, size) in [(CLOUD, 200 << 20), (LOGICAL, 70 << 20)] {
+        let path = made_by_sfdisk(folder.path(), script, size);
+        let ours = read(&fs::read(&path).unwrap(), SectorSize::B512)
+            .unwrap()
+            .to_string();
+        let theirs = dump(&path).replace(path.to_str().unwrap(), "");
+        let squeeze = |text: &str| -> Vec<String> {
+            let lines = text
+                .lines()
+                .filter(|line| line.contains("start=") || line.starts_with("label"));
+            let lines = lines.map(|line| line.split(", attrs").next().unwrap_or(""));
+            lines
+                .map(|line| line.split_whitespace().collect())
+                .collect()
+        };
+        assert_eq!(squeeze(&ours), squeeze(&theirs));
+    }
+}
+
+#[test]
+fn a_grown_gpt_has_no_problems_and_keeps_its_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = made_by_sfdisk(folder.path(), CLOUD, 200 << 20);
+    let mut table = read(&fs::read(&path).unwrap(), SectorSize::B512).unwrap();
+    let size = 512 << 20;
+    table.set_end(1, table.usable_end(size)).unwrap();
+    put(&path, &table, size);
+    verify(&path);
+    let said = run("sgdisk", &["-v", path.to_str().unwrap()], "gdisk");
+    assert!(
+        String::from_utf8_lossy(&said).contains("No problems found"),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+    let text = dump(&path);
+    assert!(
+        text.contains("label-id: 3C1F8D4E-0B6A-4E57-9B5C-0123456789AB"),
+        "{text}"
+    );
+    assert!(text.contains("size=      821215, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=11111111-2222-3333-4444-555555555555"), "{text}");
+    assert!(
+        text.contains("LegacyBIOSBootable") && text.contains("EFI system"),
+        "{text}"
+    );
+
+    let theirs = gpt::GptConfig::new().writable(false).open(&path).unwrap();
+    assert_eq!(theirs.partitions().len(), 3);
+    for partition in &table.partitions {
+        let other = &theirs.partitions()[&partition.number];
+        assert_eq!(
+            (other.first_lba, other.last_lba + 1),
+            (partition.start.0, partition.start.0 + partition.sectors)
+        );
+        assert_eq!(other.part_guid.to_string(), table.partuuid(partition));
+    }
+}
+
+#[test]
+fn a_gpt_of_4096_byte_sectors_is_read_by_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = made_by_sfdisk(folder.path(), CLOUD, 200 << 20);
+    let mut table = read(&fs::read(&path).unwrap(), SectorSize::B512).unwrap();
+    let size = 64 << 20;
+    table.sector = SectorSize::B4096;
+    table.partitions.truncate(1);
+    table.partitions[0].start = Lba(256);
+    table.partitions[0].sectors = table.usable_end(size).0 - 256;
+    fs::write(&path, []).unwrap();
+    put(&path, &table, size);
+    assert_eq!(
+        read(&fs::read(&path).unwrap(), SectorSize::B4096)
+            .unwrap()
+            .partitions,
+        table.partitions
+    );
+    let config = gpt::GptConfig::new()
+        .writable(false)
+        .logical_block_size(gpt::disk::LogicalBlockSize::Lb4096);
+    let theirs = config.open(&path).unwrap();
+    assert_eq!(theirs.partitions()[&1].first_lba, 256);
+}
+
+#[test]
+fn added_and_grown_partitions_of_an_mbr_pass_sfdisk() {
+    let folder = tempfile::tempdir().unwrap();
+    let size = 100 << 20;
+    let path = made_by_sfdisk(folder.path(), LOGICAL, size);
+    let mut table = read(&fs::read(&path).unwrap(), SectorSize::B512).unwrap();
+    table.set_end(4, table.usable_end(size)).unwrap();
+    table.set_end(6, Lba(28_672 + 8192)).unwrap();
+    let kind = Kind::Logical {
+        type_code: 0x83,
+        active: Active::No,
+        record: Lba(38_000),
+    };
+    table
+        .add(Partition {
+            number: 7,
+            start: Lba(38_912),
+            sectors: 2048,
+            kind,
+        })
+        .unwrap();
+    put(&path, &table, size);
+    verify(&path);
+    let text = dump(&path);
+    assert!(text.contains("label-id: 0xdeadbeef"), "{text}");
+    assert!(
+        text.contains("7 : start=       38912, size=        2048, type=83"),
+        "{text}"
+    );
+    assert!(
+        text.contains("6 : start=       28672, size=        8192, type=82"),
+        "{text}"
+    );
+    assert!(
+        text.contains("4 : start=      130000, size=       74800, type=83"),
+        "{text}"
+    );
+    let again = read(&fs::read(&path).unwrap(), SectorSize::B512).unwrap();
+    assert_eq!(again, table);
+    assert_eq!(again.partuuid(again.partition(7).unwrap()), "deadbeef-07");
+}
+
+#[test]
+fn an_added_gpt_partition_is_seen_by_sfdisk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = made_by_sfdisk(folder.path(), CLOUD, 200 << 20);
+    let mut table = read(&fs::read(&path).unwrap(), SectorSize::B512).unwrap();
+    let kind = Kind::Gpt {
+        type_guid: "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7".parse().unwrap(),
+        unique_guid: Guid([9; 16]),
+        attributes: 0,
+        name: GptName::new("cidata").unwrap(),
+    };
+    table
+        .add(Partition {
+            number: 2,
+            start: Lba(300_000),
+            sectors: 2048,
+            kind,
+        })
+        .unwrap();
+    put(&path, &table, 200 << 20);
+    verify(&path);
+    assert!(dump(&path).contains("name=\"cidata\""));
+    assert!(matches!(table.scheme, Scheme::Gpt { entries: 128, .. }));
+}
+
+#[test]
+fn a_file_system_without_a_table_is_not_taken_for_one() {
+    let mut fat = vec![0; 1 << 20];
+    fat[510..512].copy_from_slice(&[0x55, 0xaa]);
+    fat[446..460].copy_from_slice(b"Non-system dis");
+    let error = read(&fat, SectorSize::B512).unwrap_err().to_string();
+    assert!(error.contains("is this a file system?"), "{error}");
+    assert!(
+        read(&vec![0; 1 << 20], SectorSize::B512)
+            .unwrap_err()
+            .to_string()
+            .contains("no signature")
+    );
+}

@@ -61,7 +61,9 @@ class Machine:
         access = {"raw": "readonly=on", "vmdk": "snapshot=on"}
         line = ["-cpu", "max,-svm", "-vga", "std"]
         if options.hardware == "vbox":
-            line += ["-M", "pc", "-device", "ich9-ahci,id=ahci,addr=0xd", *self._drive("id=disk,if=none"), "-device", "ide-hd,drive=disk,bus=ahci.0"]
+            # Without hot plugging of PCI cards the NICs are enp0s3 and enp0s8, as in VirtualBox.
+            line += ["-M", "pc", "-global", "PIIX4_PM.acpi-root-pci-hotplug=off", "-device", "ich9-ahci,id=ahci,addr=0xd",
+                     *self._drive("id=disk,if=none"), "-device", "ide-hd,drive=disk,bus=ahci.0"]
             for port, (seed, kind) in enumerate(self.seeds, 1):
                 device = "ide-cd" if kind == "raw" else "ide-hd"
                 line += ["-drive", f"id=seed{port},if=none,format={kind},{access[kind]},file={seed}", "-device", f"{device},drive=seed{port},bus=ahci.{port}"]

@@ -16,4 +16,6 @@ env -i PATH="$PATH" LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive ${http_proxy:+
   --customize-hook='rm -rf "$1"/var/cache/apt/archives/* "$1"/var/cache/apt/*.bin "$1"/var/lib/apt/lists/*' \
   sid "$out/root"
 rm -rf "$downloads/lock" "$downloads/partial"
-chroot "$out/root" /usr/lib/virtualbox/VBoxManage --version
+# It asks /proc where it is.
+# shellcheck disable=SC2016  # the inner shell's argument
+unshare --mount sh -euc 'mount -t proc proc "$1/proc"; chroot "$1" /usr/lib/virtualbox/VBoxManage --version' sh "$out/root"

@@ -92,9 +92,10 @@ impl Facts {
         }
     }
 
-    /// Returns the bytes of volume for each inode.
+    /// Returns the bytes of a group for each inode.
     pub fn bytes_per_inode(&self) -> u64 {
-        self.blocks.saturating_mul(u64::from(self.block_size)) / u64::from(self.inodes.max(1))
+        let blocks = self.blocks.min(u64::from(self.blocks_per_group));
+        blocks.saturating_mul(u64::from(self.block_size)) / u64::from(self.inodes_per_group.max(1))
     }
 }
 

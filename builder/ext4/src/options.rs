@@ -85,15 +85,15 @@ impl Options {
         if facts.features.has(Feature::SPARSE_SUPER2) {
             features = features.without(Feature::RESIZE_INODE);
         }
-        let share = u128::from(facts.reserved_blocks) * 1_000_000 / u128::from(facts.blocks.max(1));
+        let share = (u128::from(facts.reserved_blocks) * 1_000_000)
+            .div_ceil(u128::from(facts.blocks.max(1)));
         let mut options = Self {
             block_size: facts.block_size,
             inode_size: facts.inode_size,
             features,
             label: facts.label.clone(),
             hash: facts.hash,
-            // What a base rounds up to fill a block of its inode tables would add up.
-            bytes_per_inode: facts.bytes_per_inode().next_multiple_of(1024),
+            bytes_per_inode: facts.bytes_per_inode().max(1024),
             groups_per_flex: facts.groups_per_flex,
             reserved_per_million: u32::try_from(share).unwrap_or(0),
             mount_options: facts.mount_options,

@@ -1,5 +1,7 @@
 //! Damaged volumes give a tree or an error: never a panic, never more work than an honest volume.
 
+#![expect(clippy::disallowed_types, reason = "tests run the independent tools")]
+
 #[path = "support/tools.rs"]
 mod tools;
 

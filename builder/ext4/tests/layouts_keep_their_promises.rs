@@ -1,7 +1,11 @@
 //! What `e2fsck` does not see: the resize inode to its last slot, backups, sorted attributes, layers that stay where they
 //! were, the same bytes for the same tree, names hashed as `debugfs` hashes them, the smallest size.
 
-#![expect(clippy::disallowed_types, reason = "tests run the independent tools")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests run the independent tools"
+)]
 
 #[path = "support/tools.rs"]
 mod tools;
@@ -426,5 +430,23 @@ fn impossible_options_are_refused() {
         },
     ] {
         assert!(ext4::layout(&empty(), &options).is_err(), "{options}");
+    }
+}
+
+#[test]
+fn an_equal_volume_has_equal_groups() {
+    for bytes_per_inode in [4096, 8192, 8380, 16384, 20_000] {
+        for size in [40 * MIB, 500 * MIB, 2252 * MIB] {
+            let base = Options {
+                bytes_per_inode,
+                ..options(size)
+            };
+            let (_, volume) = make(&empty(), &base);
+            let (_, facts) = ext4::read(Arc::new(volume)).unwrap();
+            let again = Options::like(&facts, size, TIME);
+            let (_, volume) = make(&empty(), &again);
+            let (_, same) = ext4::read(Arc::new(volume)).unwrap();
+            assert_eq!(same, facts, "{base}");
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! Random trees and trees at the limits: laid out, written, accepted by `e2fsck`, read back equal.
 
-#![expect(clippy::disallowed_types, reason = "tests run the independent tools")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests run the independent tools"
+)]
 
 #[path = "support/compare.rs"]
 mod compare;
@@ -414,7 +418,11 @@ fn what_no_volume_can_hold_is_refused_by_name() {
             .to_string();
         assert!(error.starts_with("/x: ") && error.contains(word), "{error}");
     };
-    let file = |kind: FileKind| move |tree: &mut FileTree| drop(put(tree, "/x", kind.clone()));
+    let file = |kind: FileKind| {
+        move |tree: &mut FileTree| {
+            put(tree, "/x", kind.clone());
+        }
+    };
     refused(&file(FileKind::Symlink(vec![b'x'; 4096])), "4096 bytes");
     refused(&file(FileKind::Symlink(Vec::new())), "nothing");
     refused(

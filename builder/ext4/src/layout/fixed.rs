@@ -67,17 +67,23 @@ pub(super) fn geometry(options: &Options, inodes: u64) -> Result<Geometry, Error
     }
 }
 
+/// Returns the inodes of each group: by their share of the volume, which a larger volume does not change, or as many as
+/// are wanted.
 fn inodes_per_group(geometry: &Geometry, options: &Options, inodes: u64) -> Result<u32, Error> {
     let groups = u64::from(geometry.groups());
     let wanted = inodes + u64::from(options.spare_inodes);
-    let total = (geometry.blocks * geometry.block() / options.bytes_per_inode)
-        .max(wanted)
-        .max(16);
     let in_block = u64::from(geometry.block_size / geometry.inode_size);
     // Whole blocks of the table, and whole bytes of the bitmap.
     let unit = in_block.max(8);
     let max = (geometry.block() * 8).min(65536 - in_block) / unit * unit;
-    let each = total.div_ceil(groups).next_multiple_of(unit);
+    let full = u64::from(geometry.blocks_per_group).min(geometry.blocks);
+    let share = full * geometry.block() / options.bytes_per_inode;
+    let share = (share + unit / 2) / unit * unit;
+    let each = wanted
+        .div_ceil(groups)
+        .max(16)
+        .next_multiple_of(unit)
+        .max(share);
     if each <= max {
         return Ok(short(each));
     }

@@ -112,6 +112,12 @@ impl Dpkg {
             &package.control.control,
             old_stanza.as_ref(),
         )?;
+        // dpkg activates what the old version's file says once more, then that of the new one.
+        if let Some(old) = &old_stanza {
+            let at = format!("{INFO}/{}.triggers", old.info_name());
+            let old_triggers = triggers::parse(&old.id, &optional(tree, &at)?)?;
+            self.activate_directives(&old.id, &old_triggers);
+        }
         // While files are placed, the package counts as half-installed: no trigger of its own reaches it.
         if let Some(old) = job.old.as_ref().and_then(|it| self.packages.get_mut(it)) {
             old.enter(State::HalfInstalled);

@@ -142,6 +142,16 @@ pub(crate) fn fetched(names: &[&str]) -> Vec<PathBuf> {
 
 /// Builds a `.deb` with dpkg-deb from control fields and files.
 pub(crate) fn built(dir: &Path, control: &str, files: &[(&str, &str)]) -> PathBuf {
+    built_with(dir, control, files, "xz")
+}
+
+/// Builds a `.deb` with a compression of dpkg-deb's.
+pub(crate) fn built_with(
+    dir: &Path,
+    control: &str,
+    files: &[(&str, &str)],
+    compression: &str,
+) -> PathBuf {
     let root = tempfile::tempdir_in(dir).unwrap();
     let put = |path: &str, text: &str| {
         let at = root.path().join(path.trim_start_matches('/'));
@@ -156,17 +166,7 @@ pub(crate) fn built(dir: &Path, control: &str, files: &[(&str, &str)]) -> PathBu
     };
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let rest = "Architecture: all\nMaintainer: Test <test@example.org>\nDescription: test\n";
-    put(
-        "DEBIAN/control",
-        &format!(
-            "{control}{}",
-            if control.contains("Architecture") {
-                &rest[18..]
-            } else {
-                rest
-            }
-        ),
-    );
+    put("DEBIAN/control", &format!("{control}{rest}"));
     for (path, text) in files {
         put(path, text);
     }
@@ -181,7 +181,7 @@ pub(crate) fn built(dir: &Path, control: &str, files: &[(&str, &str)]) -> PathBu
         "dpkg-deb",
         &[
             "--build",
-            "-Zxz",
+            &format!("-Z{compression}"),
             root.path().to_str().unwrap(),
             deb.to_str().unwrap(),
         ],

@@ -1,12 +1,17 @@
 //! `e2fsck` finds nothing to say about any volume that we write, from its front or from a backup.
 
-#![expect(clippy::disallowed_types, reason = "tests run the independent tools")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests run the independent tools"
+)]
 
 #[path = "support/tools.rs"]
 mod tools;
 
 use ext4::{Feature, Features, Options};
-use tools::{MIB, Scratch, empty, fsck, make, options, sampler};
+use fstree::ReadAt as _;
+use tools::{MIB, Scratch, empty, fsck, make, must, open, options, sampler};
 
 fn check(tree: &fstree::FileTree, options: &Options) {
     let scratch = Scratch::new();
@@ -72,4 +77,74 @@ fn blocks_of_every_size_and_older_features() {
             );
         }
     }
+}
+
+#[test]
+fn a_repair_changes_nothing_but_the_superblock() {
+    for block_size in [1024, 4096] {
+        let scratch = Scratch::new();
+        let (_, volume) = make(
+            &sampler(),
+            &Options {
+                block_size,
+                growth_blocks: 64,
+                ..options(150 * MIB)
+            },
+        );
+        let image = scratch.save("image", &volume);
+        must("e2fsprogs", "e2fsck", &["-fy", image.to_str().unwrap()]);
+        let repaired = open(&image);
+        let mut at = 4096;
+        let mut buf = vec![0; 1 << 20];
+        let mut ours = buf.clone();
+        while at < repaired.size() {
+            let n = usize::try_from((repaired.size() - at).min(1 << 20)).unwrap();
+            repaired.read_exact_at(&mut buf[..n], at).unwrap();
+            volume.read_exact_at(&mut ours[..n], at).unwrap();
+            if let Some(i) = (0..n).find(|it| buf[*it] != ours[*it]) {
+                let byte = at + u64::try_from(i).unwrap();
+                // Backups of the superblock follow it.
+                let in_group =
+                    (byte / u64::from(block_size)).saturating_sub(u64::from(block_size == 1024));
+                assert_eq!(
+                    in_group % (u64::from(block_size) * 8),
+                    0,
+                    "byte {byte} was repaired"
+                );
+            }
+            at += u64::try_from(n).unwrap();
+        }
+    }
+}
+
+#[test]
+fn debugfs_shows_indexes_and_content() {
+    let scratch = Scratch::new();
+    let (_, volume) = make(&sampler(), &options(150 * MIB));
+    let image = scratch.save("image", &volume);
+    let image = image.to_str().unwrap();
+    let ask = |command: &str| must("e2fsprogs", "debugfs", &["-R", command, image]);
+    let tree = ask("htree_dump /many");
+    assert!(
+        tree.contains("Indirect levels: 0") && !tree.contains("error"),
+        "{tree}"
+    );
+    let file = ask("stat /etc/hostname");
+    assert!(
+        file.contains("security.capability") && file.contains("Links: 1"),
+        "{file}"
+    );
+    let out = scratch.path("out");
+    ask(&format!("dump /big {}", out.display()));
+    let content = sampler()
+        .content(&tools::path("/big"))
+        .unwrap()
+        .read_all(1 << 24)
+        .unwrap();
+    assert!(std::fs::read(out).unwrap() == content);
+    let summary = must("e2fsprogs", "dumpe2fs", &[image]);
+    assert!(
+        summary.contains("has_journal") && !summary.contains("INCORRECT"),
+        "{summary}"
+    );
 }

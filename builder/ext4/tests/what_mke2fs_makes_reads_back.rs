@@ -11,9 +11,10 @@ mod compare;
 #[path = "support/tools.rs"]
 mod tools;
 
-use compare::{add_host_attributes, fill_host, from_host, same};
-use fstree::{FileTree, ImgPath, Timestamp};
+use compare::{Mounted, add_host_attributes, fill_host, from_host, same};
+use fstree::{Content, FileKind, FileTree, ImgPath, Node, ReadAt as _, Run, Timestamp};
 use std::path::Path;
+use std::sync::Arc;
 use tools::{Scratch, must, open, path};
 
 fn mke2fs(image: &Path, folder: &Path, args: &[&str], size: &str) {
@@ -163,5 +164,95 @@ fn what_cannot_be_read_is_refused_by_name() {
         let error = ext4::read(open(&image)).unwrap_err().to_string();
         assert!(error.contains(word), "{error}");
         std::fs::remove_file(&image).unwrap();
+    }
+}
+
+#[test]
+fn what_the_kernel_makes_reads_as_the_kernel_shows_it() {
+    for args in [
+        &["-O", "ea_inode,64bit,metadata_csum"][..],
+        &["-O", "inline_data,^64bit", "-I", "512"][..],
+        &["-O", "^extent,^64bit,^metadata_csum", "-b", "1024"][..],
+    ] {
+        let scratch = Scratch::new();
+        let image = scratch.path("image");
+        let mut all = vec!["-q", "-F", "-t", "ext4"];
+        all.extend(args);
+        all.extend([image.to_str().unwrap(), "80M"]);
+        must("e2fsprogs", "mke2fs", &all);
+        let mut want = {
+            let mounted = Mounted::new(&scratch, &image, "rw");
+            fill_host(mounted.path());
+            let at = |name: &str| mounted.path().join(name).to_str().unwrap().to_owned();
+            let len = if args[1].contains("ea_inode") {
+                30_000
+            } else {
+                700
+            };
+            let value = format!("0x{}", "6f".repeat(len));
+            must(
+                "attr",
+                "setfattr",
+                &["-n", "user.large", "-v", &value, &at("etc/5000")],
+            );
+            // Half of this is never written.
+            if !args[1].contains("^extent") {
+                must(
+                    "util-linux",
+                    "fallocate",
+                    &["-l", "300000", &at("etc/unwritten")],
+                );
+                let file = std::fs::OpenOptions::new()
+                    .write(true)
+                    .open(at("etc/unwritten"))
+                    .unwrap();
+                std::os::unix::fs::FileExt::write_all_at(&file, &[7; 9000], 100_000).unwrap();
+            }
+            let far = std::fs::File::create(at("far")).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&far, b"far away", 900 << 20).unwrap();
+            let mut want = from_host(mounted.path());
+            add_host_attributes(mounted.path(), &mut want);
+            // Content is compared below, while the volume is not mounted.
+            let paths: Vec<ImgPath> = want.walk().map(|it| it.0).collect();
+            for path in paths {
+                if let Some(Node::File(id)) = want.get(&path).cloned()
+                    && let FileKind::Regular(content) = &want.file(id).kind
+                {
+                    let held = held(content);
+                    want.file_mut(id).kind = FileKind::Regular(held);
+                }
+            }
+            want
+        };
+        want.take(&path("/lost+found"));
+        let mut got = read(&image);
+        got.root_mut().meta.mtime = want.root().meta.mtime;
+        same(&got, &want, &format!("{args:?}"));
+    }
+}
+
+/// Returns the same content, held in memory, with what is zero as holes.
+fn held(content: &Content) -> Content {
+    let mut bytes = Vec::new();
+    let mut runs = Vec::new();
+    let mut piece = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < content.len() {
+        let n = usize::try_from((content.len() - at).min(1 << 20)).unwrap();
+        content.read_exact_at(&mut piece[..n], at).unwrap();
+        if piece[..n].iter().any(|it| *it != 0) {
+            let (from, len) = (
+                u64::try_from(bytes.len()).unwrap(),
+                u64::try_from(n).unwrap(),
+            );
+            runs.push(Run { at, from, len });
+            bytes.extend_from_slice(&piece[..n]);
+        }
+        at += u64::try_from(n).unwrap();
+    }
+    Content::Extents {
+        source: Arc::new(bytes),
+        runs: runs.into(),
+        len: content.len(),
     }
 }

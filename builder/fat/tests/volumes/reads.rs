@@ -97,7 +97,7 @@ fn fragmented_files_are_read_in_the_right_order() {
     for index in (0..40).step_by(2) {
         run("mdel", &["-i", image.name(), &format!("::/f{index}")]);
     }
-    // The checker's copy of the large file is in the holes that twenty small ones left.
+    // The large file goes into the holes that twenty small ones left.
     put("large", 99, 500_000);
     let (tree, _) = fat::read(image.load()).unwrap();
     let all = contents(&tree);

@@ -1,4 +1,4 @@
-//! What GnuPG signs is believed exactly as far as the rules go: throw-away keys, real signatures, altered ones.
+//! What `GnuPG` signs is believed exactly as far as the rules go: throw-away keys, real signatures, altered ones.
 
 #![expect(
     clippy::disallowed_types,
@@ -17,7 +17,7 @@ use trust::{
 
 const DATA: &[u8] = b"9c0e  jammy-server-cloudimg-amd64.img\n";
 
-/// A GnuPG home of its own, with its agent, gone at the end.
+/// A `GnuPG` home of its own, with its agent, gone at the end.
 struct Gpg {
     home: tempfile::TempDir,
 }

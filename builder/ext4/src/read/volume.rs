@@ -156,7 +156,7 @@ impl Volume {
                     }
                 }
                 left -= n;
-                ino += n;
+                ino = ino.saturating_add(n);
                 at += u64::from(n) * long(size);
             }
         }

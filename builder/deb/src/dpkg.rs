@@ -68,16 +68,16 @@ pub struct Stamp {
 
 /// Whether `path-exclude` and its kin in the tree's dpkg configuration count.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Prefer {
+pub enum PathFilters {
     /// As dpkg in the tree would: excluded paths are not unpacked.
-    Configured,
+    Heeded,
     /// Everything is unpacked.
-    Everything,
+    Ignored,
 }
 
 impl Dpkg {
     /// Reads the database of a tree for a machine of architecture `native`.
-    pub fn read(tree: &FileTree, native: Arch, excludes: Prefer) -> Result<Self, Error> {
+    pub fn read(tree: &FileTree, native: Arch, filters: PathFilters) -> Result<Self, Error> {
         refuse_interrupted(tree)?;
         let mut packages = BTreeMap::new();
         for stanza in Stanza::parse_all(&required(tree, "/var/lib/dpkg/status")?)? {
@@ -95,9 +95,9 @@ impl Dpkg {
             owners: BTreeMap::new(),
             diversions: Diversions::parse(&optional(tree, "/var/lib/dpkg/diversions")?)?,
             overrides: Overrides::default(),
-            filters: match excludes {
-                Prefer::Configured => Filters::read(tree)?,
-                Prefer::Everything => Filters::default(),
+            filters: match filters {
+                PathFilters::Heeded => Filters::read(tree)?,
+                PathFilters::Ignored => Filters::default(),
             },
             triggers: Triggers::read(tree)?,
             accounts: Accounts::read(tree)?,

@@ -24,7 +24,7 @@ mod version;
 pub use archive::{Archive, ControlFile, ControlFiles, Package};
 pub use control::{Field, Paragraph, Paragraphs};
 pub use decode::Compression;
-pub use dpkg::{Dpkg, Outcome, Pending, Prefer, Script, Stamp, Unpacked};
+pub use dpkg::{Dpkg, Outcome, PathFilters, Pending, Script, Stamp, Unpacked};
 pub use error::Error;
 pub use index::{Index, IndexEntry};
 pub use name::{Arch, Digest, PackageId, PackageName};

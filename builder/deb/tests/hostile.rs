@@ -10,7 +10,7 @@
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod host;
 
-use deb::{Arch, Archive, Compression, Dpkg, Index, Prefer, Release, Stamp};
+use deb::{Arch, Archive, Compression, Dpkg, Index, PathFilters, Release, Stamp};
 use fstree::{Content, File, FileKind, FileTree, ImgPath, Layer, Meta, ReadAt, Timestamp};
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ fn try_deb(bytes: Vec<u8>) -> Option<()> {
     archive.decode_data(&mut tar, LIMIT).ok()?;
     let package = archive.package(Arc::new(tar)).ok()?;
     let mut tree = machine(STATUS, b"", b"");
-    let mut dpkg = Dpkg::read(&tree, Arch::new("amd64").unwrap(), Prefer::Configured).unwrap();
+    let mut dpkg = Dpkg::read(&tree, Arch::new("amd64").unwrap(), PathFilters::Heeded).unwrap();
     let stamp = Stamp {
         layer: Layer(1),
         time: Timestamp::default(),
@@ -107,7 +107,9 @@ fn damaged_archives_do_no_harm() {
                 try_deb(bytes[..at].to_vec());
             }
         } else {
-            damage(&bytes, |bad| drop(try_deb(bad)));
+            damage(&bytes, |bad| {
+                try_deb(bad);
+            });
         }
     }
 }
@@ -119,14 +121,14 @@ fn damaged_texts_do_no_harm() {
         drop(Dpkg::read(
             &machine(&bad, b"", b""),
             arch.clone(),
-            Prefer::Everything,
+            PathFilters::Ignored,
         ))
     });
     damage(b"/a\n/b\n:\n/c\n/d\nx\n", |bad| {
         drop(Dpkg::read(
             &machine(STATUS, &bad, b"/usr other/noawait\n"),
             arch.clone(),
-            Prefer::Everything,
+            PathFilters::Ignored,
         ));
     });
     let hash = "ab".repeat(32);
@@ -134,7 +136,7 @@ fn damaged_texts_do_no_harm() {
         "Package: a\nVersion: 1\nArchitecture: all\nDepends: b (>= 1)\nFilename: f\nSize: 1\nSHA256: {hash}\n\n"
     );
     damage(packages.as_bytes(), |bad| {
-        drop(Index::read(&bad[..], Compression::None, LIMIT))
+        drop(Index::read(&bad[..], Compression::None, LIMIT));
     });
     let release =
         format!("Suite: s\nDate: Sat, 20 May 2026 08:00:00 UTC\nSHA256:\n {hash} 1 main/x\n");

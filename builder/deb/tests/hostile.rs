@@ -122,7 +122,7 @@ fn damaged_texts_do_no_harm() {
             &machine(&bad, b"", b""),
             arch.clone(),
             PathFilters::Ignored,
-        ))
+        ));
     });
     damage(b"/a\n/b\n:\n/c\n/d\nx\n", |bad| {
         drop(Dpkg::read(

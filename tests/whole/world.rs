@@ -96,13 +96,13 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 impl World {
     /// Returns the command with the world's mirror, keys and cache, in a working folder.
     pub(crate) fn nodeimg(&self, folder: &Path) -> Command {
-        self.nodeimg_at(folder, self.port)
+        self.nodeimg_with(folder, &self.cache, self.port)
     }
 
-    /// The same with another server.
-    pub(crate) fn nodeimg_at(&self, folder: &Path, port: u16) -> Command {
+    /// The same with another cache and another server.
+    pub(crate) fn nodeimg_with(&self, folder: &Path, cache: &Path, port: u16) -> Command {
         let mut command = Command::new(binary());
-        command.current_dir(folder).arg("--cache").arg(&self.cache);
+        command.current_dir(folder).arg("--cache").arg(cache);
         for origin in ORIGINS {
             let host = origin.split("//").nth(1).expect("an origin has a host");
             command.arg("--mirror").arg(format!("{origin}=http://127.0.0.1:{port}/{host}"));
@@ -130,4 +130,92 @@ pub(crate) fn run(command: &mut Command) -> Output {
 /// Returns what a command printed.
 pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A cluster of three, built once: what the tests look at.
+pub(crate) struct Built {
+    pub(crate) world: &'static World,
+    folder: PathBuf,
+}
+
+const CLUSTER: &str = "\
+name = \"home\"
+kubernetes = \"1.36\"
+node_cidr = \"192.168.56.0/24\"
+pod_cidr = \"10.244.0.0/16\"
+service_cidr = \"10.96.0.0/12\"
+dns_domain = \"cluster.local\"
+cni = \"none\"
+
+[admin]
+user = \"admin\"
+ssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDfQWvZ0ZTg3b0hGNnJ3cWx0c2FtcGxla2V5MDAwMDAw admin@test\"]
+
+[[node]]
+name = \"cp1\"
+role = \"controlplane\"
+profile = \"controlplane-amd64\"
+address = \"192.168.56.10\"
+
+[[node]]
+name = \"node01\"
+role = \"worker\"
+profile = \"worker-amd64\"
+address = \"192.168.56.11\"
+
+[[node]]
+name = \"pi01\"
+role = \"worker\"
+profile = \"worker-arm64\"
+address = \"192.168.56.12\"
+";
+
+/// Returns the cluster, built once.
+pub(crate) fn built() -> &'static Built {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let world = world();
+        let folder = folder("built");
+        std::fs::write(folder.join("cluster.toml"), CLUSTER).expect("a file");
+        run(world.nodeimg(&folder).args(["cluster", "init"]));
+        let builds: [(&str, &[&str]); 3] = [
+            ("controlplane-amd64", &["ova"]),
+            ("worker-amd64", &["ova", "vmdk", "qcow2", "raw"]),
+            ("worker-arm64", &["img", "img.zst", "img.xz"]),
+        ];
+        for (profile, formats) in builds {
+            let mut command = world.nodeimg(&folder);
+            command.args(["build", "--profile", profile]).args(formats.iter().flat_map(|it| ["--format", it]));
+            print!("{}", text(&run(&mut command)));
+        }
+        Built { world, folder }
+    })
+}
+
+impl Built {
+    /// Returns an artifact's path.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.out().join(name)
+    }
+
+    /// Returns the folder of artifacts.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.folder.join("out")
+    }
+
+    /// Returns the folder the cluster was made in.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns all artifacts and what stands beside them.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.out()).expect("artifacts").flatten();
+        entries.map(|it| it.path()).collect()
+    }
+
+    /// Returns the command in the cluster's folder.
+    pub(crate) fn nodeimg(&self) -> Command {
+        self.world.nodeimg(&self.folder)
+    }
 }

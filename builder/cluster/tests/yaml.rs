@@ -309,6 +309,7 @@ fn a_shell_sources_the_nodes_environment() {
         NODEIMG_KUBERNETES_VERSION=v1.36.2\n\
         NODEIMG_NODE=node01\n\
         NODEIMG_NODE_CIDR=192.168.56.0/24\n\
-        NODEIMG_ROLE=worker\n";
+        NODEIMG_ROLE=worker\n\
+        NODEIMG_TIME_FLOOR=1795000000\n";
     assert_eq!(filter("sh", "dash", &["-s"], &script), want);
 }

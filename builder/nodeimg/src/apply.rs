@@ -48,7 +48,6 @@ struct Work<'a> {
     disk: Option<u64>,
     time: Timestamp,
     blobs: &'a dyn Blobs,
-    jobs: NonZeroUsize,
 }
 
 /// Carries out a plan.
@@ -81,7 +80,7 @@ fn start<'a>(plan: &Plan, blobs: &'a dyn Blobs, jobs: NonZeroUsize) -> Result<Wo
     let boot = boot_label.as_ref().map(|label| volumes::boot(&base, label)).transpose()?;
     let time = Timestamp::from_secs(plan.time);
     let packages = packages::Packages::open(&root.tree, *arch, time)?;
-    Ok(Work { base, root, boot, packages, seed: None, slack: 0, disk: None, time, blobs, jobs })
+    Ok(Work { base, root, boot, packages, seed: None, slack: 0, disk: None, time, blobs })
 }
 
 impl Work<'_> {

@@ -3,16 +3,17 @@
 //! An artifact goes into a [`Draft`], which the host gives its final name only when it is whole. Beside each stands its
 //! SHA-256, and beside an SD-card image its block map.
 
-pub mod bmap;
-pub mod ova;
-pub mod ovf;
+mod appliance;
+mod bmap;
+mod ova;
+mod ovf;
 mod sink;
 
 use crate::apply::Image;
 use crate::digest::Digest;
 use crate::error::{Error, Result, world};
 use crate::plan::Plan;
-use crate::profile::{Adapter, Firmware, Format, Link, Machine};
+use crate::profile::Format;
 use disk::compress::Compression;
 use disk::raw::DataMap;
 use disk::vmdk::VmdkOptions;
@@ -60,30 +61,30 @@ pub fn emit(
 ) -> Result<Artifact> {
     let file = format!("{}.{}", target.name, target.format);
     let draft = sink.create(&file)?;
-    let broken = || world(format!("writing {file}"));
+    let broken = format!("writing {file}");
     let mut beside = Vec::new();
     let (size, sha256) = match target.format {
         Format::Ova => {
             let machine = plan.machine.as_ref().ok_or_else(|| Error::input("the profile describes no machine for an appliance"))?;
-            ova_file(image, machine, target, &*draft, progress)?
+            appliance::write(image, (plan, machine), target, &*draft, progress)?
         }
         Format::Vmdk => {
             let mut out = Stream::new(&*draft);
             let options = vmdk_options(image, target.name);
-            disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress).map_err(broken())?;
-            out.finish().map_err(broken())?
+            disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress).map_err(world(broken.as_str()))?;
+            out.finish().map_err(world(broken.as_str()))?
         }
         Format::Qcow2 => {
             let options = disk::qcow2::Qcow2Options::default();
-            let stats = disk::qcow2::write(&image.disk, &options, target.jobs, &*draft, progress).map_err(broken())?;
-            draft.set_len(stats.bytes).map_err(broken())?;
-            (stats.bytes, Digest::of_source(&*draft).map_err(broken())?)
+            let stats = disk::qcow2::write(&image.disk, &options, target.jobs, &*draft, progress).map_err(world(broken.as_str()))?;
+            draft.set_len(stats.bytes).map_err(world(broken.as_str()))?;
+            (stats.bytes, Digest::of_source(&*draft).map_err(world(broken.as_str()))?)
         }
         Format::Raw | Format::Img => {
             let (map, ranges, sha256) = raw(image, target.jobs, &*draft, progress)?;
-            draft.set_len(map.size).map_err(broken())?;
+            draft.set_len(map.size).map_err(world(broken.as_str()))?;
             if target.format == Format::Img {
-                beside.push(block_map(&file, target, &map, &ranges, sha256, sink)?);
+                beside.push(block_map(target, &map, &ranges, sink)?);
             }
             (map.size, sha256)
         }
@@ -93,10 +94,10 @@ pub fn emit(
                 _ => Compression::Xz(XZ_PRESET),
             };
             let mut out = Stream::new(&*draft);
-            disk::compress::write(&image.disk, compression, target.jobs, &mut out, progress).map_err(broken())?;
-            let written = out.finish().map_err(broken())?;
-            let (map, ranges, sha256) = raw(image, target.jobs, &Nowhere, &mut |_| ())?;
-            beside.push(block_map(&file, target, &map, &ranges, sha256, sink)?);
+            disk::compress::write(&image.disk, compression, target.jobs, &mut out, progress).map_err(world(broken.as_str()))?;
+            let written = out.finish().map_err(world(broken.as_str()))?;
+            let (map, ranges, _) = raw(image, target.jobs, &Nowhere, &mut |_| ())?;
+            beside.push(block_map(target, &map, &ranges, sink)?);
             written
         }
     };
@@ -131,19 +132,10 @@ fn raw(
     Ok((map, ranges, whole))
 }
 
-fn block_map(
-    file: &str,
-    target: &Target<'_>,
-    map: &DataMap,
-    ranges: &[Digest],
-    _whole: Digest,
-    sink: &dyn Sink,
-) -> Result<String> {
+fn block_map(target: &Target<'_>, map: &DataMap, ranges: &[Digest], sink: &dyn Sink) -> Result<String> {
     // A block map describes the disk, however its file is compressed; bmaptool looks for it under this name.
     let name = format!("{}.bmap", target.name);
-    let digests: Vec<[u8; 32]> = ranges.iter().map(|it| *it.as_bytes()).collect();
-    let text = bmap::render(map, &digests).map_err(world(format!("the block map of {file}")))?;
-    small(&name, text.as_bytes(), sink)?;
+    small(&name, bmap::text(map, ranges).as_bytes(), sink)?;
     Ok(name)
 }
 
@@ -160,6 +152,7 @@ fn small(name: &str, bytes: &[u8], sink: &dyn Sink) -> Result<()> {
     draft.finish()
 }
 
+/// Returns the options of a disk's VMDK; its identifiers come from the plan.
 fn vmdk_options<'a>(image: &Image, name: &str) -> VmdkOptions<'a> {
     let cid = image.plan.uuid("vmdk cid");
     VmdkOptions {

@@ -8,7 +8,7 @@
 pub mod apply;
 pub mod base;
 pub mod digest;
-//EMIT pub mod emit;
+pub mod emit;
 pub mod error;
 pub mod facts;
 pub mod lock;

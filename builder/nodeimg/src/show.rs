@@ -34,6 +34,7 @@ struct Shelved {
 }
 
 /// What stands at a path.
+#[derive(Debug)]
 pub enum Found {
     /// A file's content.
     File(Content),

@@ -27,7 +27,7 @@ pub struct Want {
 /// What the core can ask of the host while locking.
 pub trait Fetch {
     /// Returns the bytes of each want, in order. Those with a digest are checked and stay in the cache.
-    fn fetch(&mut self, wants: &[Want]) -> Result<Vec<Arc<dyn ReadAt>>>;
+    fn fetch(&self, wants: &[Want]) -> Result<Vec<Arc<dyn ReadAt>>>;
 }
 
 /// Verified inputs, and what was computed from them.

@@ -1,10 +1,10 @@
 //! `/etc/nodeimg/node.env`: what the join unit must know, as lines a POSIX shell can source and systemd reads as `EnvironmentFile`.
 
 use crate::kubeadm::Action;
-use crate::{Cluster, Node, Release};
+use crate::{Cluster, Node, Release, Secrets};
 
 /// Writes the file of `node`.
-pub(super) fn render(cluster: &Cluster, node: &Node, release: Release) -> String {
+pub(super) fn render(cluster: &Cluster, secrets: &Secrets, node: &Node, release: Release) -> String {
     let address = node.address.map(|it| it.to_string()).unwrap_or_default();
     let lines: Vec<String> = [
         ("NODEIMG_CLUSTER", cluster.name.to_string()),
@@ -18,6 +18,8 @@ pub(super) fn render(cluster: &Cluster, node: &Node, release: Release) -> String
         ("NODEIMG_ADDRESS", address),
         ("NODEIMG_ENDPOINT", cluster.endpoint.to_string()),
         ("NODEIMG_KUBERNETES_VERSION", release.to_string()),
+        // Before this moment the cluster's certificates are not valid, whatever a board without a clock believes.
+        ("NODEIMG_TIME_FLOOR", secrets.created().0.to_string()),
     ]
     .iter()
     // No value can hold a quote: they are names, numbers and addresses.

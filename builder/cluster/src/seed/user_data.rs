@@ -134,7 +134,7 @@ fn write_files(order: &Order<'_>, node: &Node) -> Result<Vec<WriteFile>, Error> 
         WriteFile::new(
             "/etc/nodeimg/node.env",
             Mode::Public,
-            &env::render(cluster, node, release),
+            &env::render(cluster, secrets, node, release),
         ),
         WriteFile::new("/etc/nodeimg/kubeadm.yaml", Mode::Private, kubeadm.expose()),
     ];

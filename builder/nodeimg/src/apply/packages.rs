@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::error::{Result, input};
 use crate::plan::layer;
 use crate::want::Blobs;
-use deb::{Archive, Dpkg, Outcome, PackageName, Prefer, Stamp};
+use deb::{Archive, Dpkg, Outcome, PackageName, PathFilters, Stamp};
 use fstree::{Content, File, FileKind, FileTree, ImgPath, Meta, Timestamp, WriteAt};
 use std::io;
 
@@ -25,7 +25,7 @@ pub(super) struct Packages {
 /// Returns the package of a `.deb`, its files as ranges of the inflated archive that the host keeps.
 pub(super) fn inflated(digest: Digest, blobs: &dyn Blobs) -> Result<deb::Package> {
     let broken = format!("package sha256:{digest}");
-    let archive = Archive::open(blobs.open(digest)?).map_err(input(broken.as_str()))?;
+    let archive = Archive::open(&blobs.open(digest)?).map_err(input(broken.as_str()))?;
     let tar = blobs.derive(&format!("{digest}.data.tar"), &mut |out| {
         archive.decode_data(&mut Append { out, at: 0 }, MAX_DATA).map_err(io::Error::other)
     })?;
@@ -54,7 +54,7 @@ impl Packages {
     /// Reads the base's database.
     pub(super) fn open(tree: &FileTree, arch: Arch, time: Timestamp) -> Result<Self> {
         let native = deb::Arch::new(&arch.to_string()).map_err(input("the base's architecture"))?;
-        let dpkg = Dpkg::read(tree, native, Prefer::Configured).map_err(input("the base's package database"))?;
+        let dpkg = Dpkg::read(tree, native, PathFilters::Heeded).map_err(input("the base's package database"))?;
         Ok(Self { dpkg, stamp: Stamp { layer: layer::PACKAGES, time }, first_boot: Vec::new() })
     }
 

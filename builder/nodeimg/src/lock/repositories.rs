@@ -37,7 +37,7 @@ pub(super) struct SuiteIndex {
 /// Fetches and verifies every suite's Release file.
 pub(super) fn suites(
     profile: &Profile,
-    means: &mut Means<'_>,
+    means: &Means<'_>,
     keyrings: &BTreeMap<String, Keyring>,
     rules: &Rules,
 ) -> Result<(Vec<Suite>, Vec<Signer>)> {
@@ -72,7 +72,7 @@ fn folder(repository: &Repository, suite: &str) -> String {
 }
 
 /// Fetches the package indexes that the Release files vouch for.
-pub(super) fn indexes(profile: &Profile, suites: &[Suite], means: &mut Means<'_>) -> Result<Vec<SuiteIndex>> {
+pub(super) fn indexes(profile: &Profile, suites: &[Suite], means: &Means<'_>) -> Result<Vec<SuiteIndex>> {
     let arch = Arch::new(&profile.base.arch.to_string()).map_err(input("the base's architecture"))?;
     let (mut wants, mut owners) = (Vec::new(), Vec::new());
     for suite in suites {

@@ -23,9 +23,10 @@ const MAX_LIST: u64 = 16 << 20;
 const MAX_BASE: u64 = 32 << 30;
 
 /// What locking needs besides the profile.
+#[expect(missing_debug_implementations, reason = "it holds what the host does, not data")]
 pub struct Means<'a> {
     /// Fetches.
-    pub fetch: &'a mut dyn Fetch,
+    pub fetch: &'a dyn Fetch,
     /// Opens what was fetched.
     pub blobs: &'a dyn Blobs,
     /// Keyring files that stand in for a named key, for mirrors that sign for themselves.
@@ -37,7 +38,7 @@ pub struct Means<'a> {
 }
 
 /// Pins every input of a profile.
-pub fn lock(profile: &Profile, means: &mut Means<'_>) -> Result<Lock> {
+pub fn lock(profile: &Profile, means: &Means<'_>) -> Result<Lock> {
     let keyrings = keyrings(profile, means)?;
     let rules = Rules { at: UnixTime(means.now), expiry: Expiry::Note };
     let (base_digest, base_signer) = base_digest(profile, means, &keyrings, &rules)?;
@@ -68,7 +69,7 @@ pub fn lock(profile: &Profile, means: &mut Means<'_>) -> Result<Lock> {
 }
 
 /// Fetches one thing.
-fn one(fetch: &mut dyn Fetch, want: Want) -> Result<Arc<dyn ReadAt>> {
+fn one(fetch: &dyn Fetch, want: Want) -> Result<Arc<dyn ReadAt>> {
     let what = want.what.clone();
     fetch.fetch(&[want])?.pop().ok_or_else(|| Error::world(format!("{what} was not fetched")))
 }
@@ -89,7 +90,7 @@ pub(super) fn list(what: String, url: String) -> Want {
 }
 
 /// Returns the pinned certificates of every key the profile uses.
-fn keyrings(profile: &Profile, means: &mut Means<'_>) -> Result<BTreeMap<String, Keyring>> {
+fn keyrings(profile: &Profile, means: &Means<'_>) -> Result<BTreeMap<String, Keyring>> {
     let used = profile.repositories.values().flat_map(|it| &it.keys).chain(&profile.base.keys);
     let mut rings = BTreeMap::new();
     for name in used {
@@ -117,7 +118,7 @@ fn keyrings(profile: &Profile, means: &mut Means<'_>) -> Result<BTreeMap<String,
 /// Returns the base image's digest from the signed list beside it.
 fn base_digest(
     profile: &Profile,
-    means: &mut Means<'_>,
+    means: &Means<'_>,
     keyrings: &BTreeMap<String, Keyring>,
     rules: &Rules,
 ) -> Result<(Digest, Signer)> {
@@ -186,7 +187,7 @@ fn kernel(facts: &BaseFacts) -> Result<String> {
 }
 
 /// Fetches the profile's own files, to know their sizes.
-fn files(profile: &Profile, means: &mut Means<'_>) -> Result<Vec<Locked>> {
+fn files(profile: &Profile, means: &Means<'_>) -> Result<Vec<Locked>> {
     let wants: Vec<Want> = profile
         .files
         .iter()

@@ -28,7 +28,8 @@ pub struct Repository {
 }
 
 impl Key {
-    pub(crate) fn new(name: &str, fingerprints: &[String], urls: Vec<String>) -> Result<Self> {
+    /// Returns a key of at least one fingerprint, each of 40 hexadecimal digits with or without spaces.
+    pub fn new(name: &str, fingerprints: &[String], urls: Vec<String>) -> Result<Self> {
         let fingerprints = fingerprints
             .iter()
             .map(|it| it.replace(' ', "").parse())

@@ -1,0 +1,184 @@
+//! What was typed. Nothing here decides anything: [`crate::run`] turns it into plain arguments of the core.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Builds immutable Kubernetes node images: SD cards for Raspberry Pis, appliances for VirtualBox.
+///
+/// No root, no loop device, no virtual machine: base image and packages are downloaded, verified, taken apart and put
+/// together by this process alone. The same lock gives the same bytes.
+#[derive(Debug, Parser)]
+#[command(name = "nodeimg", version, max_term_width = 100, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  nodeimg cluster init home                     make cluster.toml and the cluster's secrets
+  nodeimg build --profile worker-arm64          an SD-card image, out/worker-arm64.img
+  nodeimg build --profile worker-amd64          a VirtualBox appliance, out/worker-amd64.ova
+  nodeimg build --profile controlplane-amd64 --format qcow2 --format raw
+  nodeimg plan --profile worker-arm64           every step of that build, nothing built
+  nodeimg show out/worker-arm64.img:/etc/containerd/config.toml
+
+Exit codes: 0 done, 1 the input is wrong, 2 the world failed (network, disk), 101 a bug.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of verified downloads [default: $XDG_CACHE_HOME/nodeimg]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Use the cache alone; refuse the network
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+    /// Fetch what is below the URL FROM from TO instead, a URL or a folder
+    #[arg(long, global = true, value_name = "FROM=TO")]
+    pub(crate) mirror: Vec<String>,
+    /// Trust the keys of FILE as key NAME instead of the shipped fingerprints, for a mirror that signs for itself
+    #[arg(long, global = true, value_name = "NAME=FILE")]
+    pub(crate) key: Vec<String>,
+    /// Print events and results as JSON lines on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Threads to use [default: one a processor]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build an image, and lock its inputs first if there is no lock
+    Build(Build),
+    /// Print every step of a build
+    Plan(Select),
+    /// Print what is in an image: partitions, files with the layer each came from, or one file's bytes
+    Show(Show),
+    /// Fill the cache with everything a build needs
+    Fetch(Select),
+    /// List the profiles, or print one with all it extends
+    Profiles(Profiles),
+    /// Make and check the file that describes a cluster
+    Cluster(Cluster),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Select {
+    /// What to build: a file of profiles/ without `.toml`
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) profile: String,
+    /// The lock [default: locks/<profile>.lock]; made if it does not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lock: Option<PathBuf>,
+    /// The cluster the node belongs to [default: cluster.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cluster: Option<PathBuf>,
+    /// Which of the cluster's nodes this is, where several have the profile
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// A public key that may log in, or a file of such keys; may be given often
+    #[arg(long, value_name = "KEY|FILE")]
+    pub(crate) ssh_key: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// What to write, several if given often [default: the profile's]
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Vec<FormatArg>,
+    /// Folder of the artifacts
+    #[arg(long, short, default_value = "out", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// VirtualBox appliance
+    Ova,
+    /// streamOptimized VMDK
+    Vmdk,
+    /// Compressed qcow2
+    Qcow2,
+    /// Disk with holes
+    Raw,
+    /// Disk with holes, and its block map
+    Img,
+    /// Disk compressed with zstd, and its block map
+    #[value(name = "img.zst")]
+    ImgZst,
+    /// Disk compressed with xz, and its block map
+    #[value(name = "img.xz")]
+    ImgXz,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// An image in any format nodeimg reads or writes, with `:PATH` for what is at a path in it
+    #[arg(value_name = "IMAGE[:PATH]")]
+    pub(crate) what: String,
+    /// The partition to look into, by number or label [default: the root file system]
+    #[arg(long, value_name = "PARTITION")]
+    pub(crate) partition: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Profiles {
+    /// Print this one
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    #[command(subcommand)]
+    pub(crate) command: ClusterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Make cluster.toml and a folder of secrets
+    Init {
+        /// The cluster's name
+        #[arg(default_value = "home")]
+        name: String,
+        /// The file to make; one that exists is kept, and its secrets are made if they are missing
+        #[arg(long, default_value = "cluster.toml", value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Check cluster.toml and print what is in it
+    Check {
+        /// The file
+        #[arg(long, default_value = "cluster.toml", value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+impl From<FormatArg> for nodeimg::profile::Format {
+    fn from(it: FormatArg) -> Self {
+        match it {
+            FormatArg::Ova => Self::Ova,
+            FormatArg::Vmdk => Self::Vmdk,
+            FormatArg::Qcow2 => Self::Qcow2,
+            FormatArg::Raw => Self::Raw,
+            FormatArg::Img => Self::Img,
+            FormatArg::ImgZst => Self::ImgZst,
+            FormatArg::ImgXz => Self::ImgXz,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,187 @@
+//! What is said at the end: results on standard output, notes and errors on standard error, each for people or as JSON.
+
+use fstree::ReadAt;
+use nodeimg::apply::Image;
+use nodeimg::emit::Artifact;
+use nodeimg::error::Error;
+use nodeimg::profile::{Format, Link, Profile};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How results are said.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Voice {
+    /// Text.
+    Person,
+    /// JSON lines.
+    Json,
+}
+
+impl Voice {
+    /// Says a result. A reader that went away is no failure.
+    pub(crate) fn result(self, text: &str, value: &Value) {
+        let line = match self {
+            Self::Person => text.to_owned(),
+            Self::Json => value.to_string(),
+        };
+        writeln!(io::stdout().lock(), "{line}").ok();
+    }
+
+    /// Says something a person may want to know.
+    pub(crate) fn note(self, text: &str) {
+        match self {
+            Self::Person => writeln!(io::stderr().lock(), "note: {text}").ok(),
+            Self::Json => writeln!(io::stdout().lock(), "{}", json!({ "event": "note", "text": text })).ok(),
+        };
+    }
+
+    /// Prints a file's bytes as they are.
+    pub(crate) fn bytes(self, content: &dyn ReadAt) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let mut buf = vec![0; 1 << 20];
+        let mut at = 0;
+        while at < content.size() {
+            let n = usize::try_from((content.size() - at).min(1 << 20)).expect("at most 1 MiB");
+            content.read_exact_at(&mut buf[..n], at)?;
+            if out.write_all(&buf[..n]).is_err() {
+                return Ok(());
+            }
+            at += n as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Says why a command failed: the thing, each cause once, and what to do. Returns whose turn it is.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    let mut text = String::new();
+    let mut help = None;
+    for (at, cause) in error.chain().enumerate() {
+        let word = if at == 0 { "error" } else { "  because" };
+        writeln!(text, "{word}: {cause}").expect("a String takes all");
+        help = help.or_else(|| cause.downcast_ref::<Error>().and_then(|it| it.help_text().map(str::to_owned)));
+    }
+    if let Some(help) = help {
+        writeln!(text, "help: {help}").expect("a String takes all");
+    }
+    io::stderr().lock().write_all(text.as_bytes()).ok();
+    match error.chain().find_map(|it| it.downcast_ref::<Error>()) {
+        Some(Error::Input { .. }) => ExitCode::from(1),
+        _ => ExitCode::from(2),
+    }
+}
+
+/// What a build came to.
+pub(crate) struct Summary<'a> {
+    pub(crate) out: &'a Path,
+    pub(crate) selected: &'a Profile,
+    pub(crate) node: Option<&'a str>,
+    pub(crate) image: &'a Image,
+    pub(crate) artifacts: &'a [(Format, Artifact)],
+    pub(crate) laps: &'a [(String, Duration)],
+    pub(crate) peak_memory: Option<u64>,
+}
+
+impl Summary<'_> {
+    /// Returns the summary as text.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| writeln!(text, "{name:<10} {value}").expect("a String takes all");
+        let node = self.node.map_or_else(|| "no cluster".to_owned(), |it| format!("node {it}"));
+        line("built", &format!("{} ({node})", self.selected.name));
+        for (format, artifact) in self.artifacts {
+            let path = self.out.join(&artifact.file);
+            line("artifact", &format!("{} ({})", path.display(), size(artifact.size)));
+            line("sha256", &artifact.sha256.to_string());
+            line("beside", &artifact.beside.join(", "));
+            line("use", &how_to_use(*format, &path));
+        }
+        line("root", &format!("{} in {} files, grows on first boot", size(self.image.notes.root_size), self.image.notes.root_files));
+        for (package, reason) in &self.image.notes.first_boot {
+            line("first boot", &format!("configures {package}: {reason}"));
+        }
+        line("log in", &self.log_in());
+        let laps: Vec<String> = self.laps.iter().map(|(name, took)| format!("{name} {:.1} s", took.as_secs_f32())).collect();
+        line("time", &laps.join(", "));
+        if let Some(bytes) = self.peak_memory {
+            line("memory", &format!("{} at most", size(bytes)));
+        }
+        text.trim_end().to_owned()
+    }
+
+    /// Returns the summary as JSON.
+    pub(crate) fn json(&self) -> Value {
+        let artifacts: Vec<Value> = self
+            .artifacts
+            .iter()
+            .map(|(format, it)| {
+                json!({
+                    "format": format.name(),
+                    "path": self.out.join(&it.file),
+                    "size": it.size,
+                    "sha256": it.sha256.to_string(),
+                    "beside": it.beside,
+                })
+            })
+            .collect();
+        let laps: serde_json::Map<String, Value> =
+            self.laps.iter().map(|(name, took)| (name.clone(), json!(took.as_secs_f64()))).collect();
+        json!({
+            "event": "built",
+            "profile": self.selected.name,
+            "node": self.node,
+            "plan": self.image.plan.to_string(),
+            "artifacts": artifacts,
+            "first_boot": self.image.notes.first_boot.iter().map(|it| &it.0).collect::<Vec<_>>(),
+            "seconds": laps,
+            "peak_memory": self.peak_memory,
+        })
+    }
+
+    fn log_in(&self) -> String {
+        let admin = &self.selected.admin;
+        let forward = self.selected.machine.as_ref().and_then(|machine| {
+            machine.nics.iter().find_map(|nic| match &nic.link {
+                Link::Nat(forwards) => forwards.iter().find(|it| it.guest == 22),
+                _ => None,
+            })
+        });
+        let keys = if admin.ssh_keys.is_empty() && self.node.is_none() {
+            "; nobody can: no SSH key was given (--ssh-key)"
+        } else {
+            ""
+        };
+        match forward {
+            Some(it) => format!("ssh -p {} {}@127.0.0.1{keys}", it.host, admin.user),
+            None => format!("ssh {}@ADDRESS{keys}", admin.user),
+        }
+    }
+}
+
+fn how_to_use(format: Format, path: &Path) -> String {
+    let path = path.display();
+    match format {
+        Format::Ova => format!("VBoxManage import {path}"),
+        Format::Img => format!("bmaptool copy {path} /dev/sdX, or dd if={path} of=/dev/sdX bs=4M conv=fsync"),
+        Format::ImgZst | Format::ImgXz => format!("bmaptool copy {path} /dev/sdX"),
+        Format::Vmdk => format!("attach a copy: VBoxManage clonemedium {path} disk.vdi"),
+        Format::Qcow2 => format!("qemu-system-… -drive file={path},format=qcow2"),
+        Format::Raw => format!("qemu-system-… -drive file={path},format=raw"),
+    }
+}
+
+/// Returns a size for people, in binary units.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.iter().find(|(_, shift)| bytes >> shift > 0) {
+        Some((unit, shift)) => {
+            let tenths = (bytes * 10) >> shift;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} B"),
+    }
+}

@@ -1,0 +1,78 @@
+//! `nodeimg show` and `nodeimg profiles`.
+
+use super::Host;
+use crate::args::{Profiles, Show};
+use crate::host::file::FileAt;
+use anyhow::{Context as _, Result};
+use fstree::ReadAt;
+use nodeimg::digest::Digest;
+use nodeimg::profile;
+use nodeimg::show::{self, Found};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Prints what is in an image.
+pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
+    let (file, path) = split(&args.what);
+    let source: Arc<dyn ReadAt> = Arc::new(FileAt::open(Path::new(file)).with_context(|| format!("opening {file}"))?);
+    let digest = Digest::of_source(&source).with_context(|| format!("reading {file}"))?;
+    let shown = show::open(source, digest, &host.inputs, host.jobs)?;
+    let partition = args.partition.as_deref();
+    match path {
+        None => {
+            let (partitions, tree) = (shown.partitions(), shown.tree(partition)?);
+            let lines: Vec<&str> = tree.lines().collect();
+            host.voice.result(&format!("{partitions}{}", tree.trim_end()), &json!({ "partitions": partitions, "files": lines }));
+        }
+        Some(path) => match shown.find(partition, path)? {
+            Found::Listing(text) => {
+                host.voice.result(text.trim_end(), &json!({ "files": text.lines().collect::<Vec<_>>() }));
+            }
+            Found::File(content) => host.voice.bytes(&content).with_context(|| format!("reading {path}"))?,
+        },
+    }
+    Ok(())
+}
+
+/// Splits `IMAGE:PATH`; a path begins with `/`, so that a colon in a file's name does no harm.
+fn split(what: &str) -> (&str, Option<&str>) {
+    match what.rfind(":/") {
+        Some(at) => (&what[..at], Some(&what[at + 1..])),
+        None => (what, None),
+    }
+}
+
+/// Lists the profiles, or prints one.
+pub(super) fn profiles(host: &Host, args: &Profiles) -> Result<()> {
+    if let Some(name) = &args.name {
+        let profile = profile::load(&host.shelves, name)?;
+        host.voice.result(profile.to_string().trim_end(), &json!({ "profile": name, "text": profile.to_string() }));
+        return Ok(());
+    }
+    let (mut text, mut list) = (String::new(), Vec::new());
+    for name in profile::names(&host.shelves) {
+        let summary = profile::load(&host.shelves, &name).map_or_else(|err| format!("cannot be used: {err}"), |it| it.summary);
+        text.push_str(&format!("{name:<22} {summary}\n"));
+        list.push(json!({ "name": name, "summary": summary }));
+    }
+    host.voice.result(text.trim_end(), &json!({ "profiles": list }));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_begins_with_a_slash() {
+        for (what, want) in [
+            ("a.img", ("a.img", None)),
+            ("a.img:/etc/x", ("a.img", Some("/etc/x"))),
+            ("a:b.img:/", ("a:b.img", Some("/"))),
+            ("/x/a.img:/etc:/y", ("/x/a.img:/etc", Some("/y"))),
+        ] {
+            assert_eq!(split(what), want);
+        }
+    }
+}

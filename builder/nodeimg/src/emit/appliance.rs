@@ -1,0 +1,64 @@
+//! An appliance: the image's disk and the profile's machine, in one OVA.
+
+use super::{Draft, Target, ova, ovf, uuid_text, vmdk_options};
+use crate::apply::Image;
+use crate::digest::Digest;
+use crate::error::{Result, world};
+use crate::plan::Plan;
+use crate::profile::Machine;
+use crate::time;
+use fstree::ReadAt as _;
+
+/// The first three bytes of every card that VirtualBox makes.
+const VIRTUALBOX: [u8; 3] = [0x08, 0x00, 0x27];
+
+/// Writes the appliance; returns its size and digest.
+pub(super) fn write(
+    image: &Image,
+    (plan, machine): (&Plan, &Machine),
+    target: &Target<'_>,
+    draft: &dyn Draft,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(u64, Digest)> {
+    let broken = format!("writing {}.ova", target.name);
+    let options = vmdk_options(image, target.name);
+    let (uuid, made) = (uuid_text(image.plan.uuid("machine")), time::rfc3339(plan.time));
+    let description = format!("Kubernetes node of profile {}, made by nodeimg", plan.profile);
+    let text = |file_bytes: u64| {
+        let cards = machine.nics.iter().enumerate();
+        ovf::text(&ovf::Appliance {
+            name: target.name,
+            description: &description,
+            uuid: &uuid,
+            time: &made,
+            cpus: machine.cpus,
+            memory_mib: machine.memory.0 >> 20,
+            firmware: machine.firmware,
+            cards: cards.map(|(at, nic)| ovf::Card { nic, mac: mac(image, at) }).collect(),
+            disk: ovf::Disk {
+                file: &options.file_name,
+                file_bytes,
+                capacity_bytes: image.disk.size(),
+                uuid: &options.uuid,
+            },
+        })
+    };
+    let names = ova::Names { base: target.name, disk: &options.file_name };
+    let mtime = u64::try_from(plan.time).unwrap_or_default();
+    let written = ova::write(draft, names, mtime, &text, |mut out| {
+        disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress).map(|_| ())
+    });
+    let size = written.map_err(|failure| match failure {
+        ova::Failure::Disk(cause) => world(broken.as_str())(cause),
+        ova::Failure::Archive(cause) => world(broken.as_str())(cause),
+    })?;
+    draft.set_len(size).map_err(world(broken.as_str()))?;
+    Ok((size, Digest::of_source(draft).map_err(world(broken.as_str()))?))
+}
+
+/// Returns a card's address, from the plan and the card's place.
+fn mac(image: &Image, card: usize) -> [u8; 6] {
+    let uuid = image.plan.uuid(&format!("card {card}"));
+    let [a, b, c] = VIRTUALBOX;
+    [a, b, c, uuid[0], uuid[1], uuid[2]]
+}

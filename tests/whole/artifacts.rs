@@ -9,26 +9,54 @@ use std::process::Command;
 fn partition(disk: &Path, label: &str) -> (u64, u64) {
     let json = text(&run(Command::new("sfdisk").arg("--json").arg(disk)));
     let table: serde_json::Value = serde_json::from_str(&json).expect("sfdisk prints JSON");
-    for it in table["partitiontable"]["partitions"].as_array().expect("partitions") {
-        let (start, size) = (it["start"].as_u64().expect("start") * 512, it["size"].as_u64().expect("size") * 512);
-        let found = Command::new("blkid").args(["--probe", "--output", "value", "--match-tag", "LABEL", "--offset"]).arg(start.to_string()).arg(disk).output();
+    for it in table["partitiontable"]["partitions"]
+        .as_array()
+        .expect("partitions")
+    {
+        let (start, size) = (
+            it["start"].as_u64().expect("start") * 512,
+            it["size"].as_u64().expect("size") * 512,
+        );
+        let found = Command::new("blkid")
+            .args([
+                "--probe",
+                "--output",
+                "value",
+                "--match-tag",
+                "LABEL",
+                "--offset",
+            ])
+            .arg(start.to_string())
+            .arg(disk)
+            .output();
         if text(&found.expect("blkid, of util-linux")).trim() == label {
             return (start, size);
         }
     }
-    panic!("{} has no partition labelled {label}: {json}", disk.display());
+    panic!(
+        "{} has no partition labelled {label}: {json}",
+        disk.display()
+    );
 }
 
 /// Copies a partition out of a disk, with its holes.
 fn extract(disk: &Path, label: &str, to: &Path) {
     let (start, size) = partition(disk, label);
     run(Command::new("dd")
-        .args(["bs=1M", "conv=sparse", "iflag=skip_bytes,count_bytes", "status=none"])
+        .args([
+            "bs=1M",
+            "conv=sparse",
+            "iflag=skip_bytes,count_bytes",
+            "status=none",
+        ])
         .arg(format!("if={}", disk.display()))
         .arg(format!("of={}", to.display()))
         .arg(format!("skip={start}"))
         .arg(format!("count={size}")));
-    run(Command::new("truncate").arg("--size").arg(size.to_string()).arg(to));
+    run(Command::new("truncate")
+        .arg("--size")
+        .arg(size.to_string())
+        .arg(to));
 }
 
 /// A file system the kernel has mounted, until this is dropped.
@@ -37,7 +65,10 @@ struct Mounted(PathBuf);
 impl Mounted {
     fn new(volume: &Path, at: &Path) -> Self {
         std::fs::create_dir_all(at).expect("a folder");
-        run(Command::new("mount").args(["-o", "loop,ro,noload"]).arg(volume).arg(at));
+        run(Command::new("mount")
+            .args(["-o", "loop,ro,noload"])
+            .arg(volume)
+            .arg(at));
         Self(at.to_owned())
     }
 }
@@ -50,7 +81,7 @@ impl Drop for Mounted {
 
 /// Everything the kernel says of a tree, by path; content as its SHA-256.
 fn walk(root: &Path) -> BTreeMap<String, String> {
-    let script = r#"
+    let script = r"
 import hashlib, os, stat, sys
 root = sys.argv[1]
 for folder, names, files in os.walk(root):
@@ -63,9 +94,13 @@ for folder, names, files in os.walk(root):
         if stat.S_ISCHR(it.st_mode) or stat.S_ISBLK(it.st_mode): what.append(it.st_rdev)
         what += [(key, os.getxattr(path, key, follow_symlinks=False)) for key in sorted(os.listxattr(path, follow_symlinks=False))]
         print(os.path.relpath(path, root) + '\t' + repr(what))
-"#;
+";
     let listing = text(&run(Command::new("python3").args(["-c", script]).arg(root)));
-    listing.lines().filter_map(|it| it.split_once('\t')).map(|(path, what)| (path.to_owned(), what.to_owned())).collect()
+    listing
+        .lines()
+        .filter_map(|it| it.split_once('\t'))
+        .map(|(path, what)| (path.to_owned(), what.to_owned()))
+        .collect()
 }
 
 fn e2fsck(volume: &Path) {
@@ -76,7 +111,13 @@ fn e2fsck(volume: &Path) {
 }
 
 /// Checks a built root file system against the base's, both as the kernel sees them.
-fn root_is_the_base_and_what_was_laid_over_it(built: &Built, base: &Path, artifact: &str, label: &str, place: &str) {
+fn root_is_the_base_and_what_was_laid_over_it(
+    built: &Built,
+    base: &Path,
+    artifact: &str,
+    label: &str,
+    place: &str,
+) {
     let place = folder(place);
     let (ours, theirs) = (place.join("ours.ext4"), place.join("base.ext4"));
     extract(&built.file(artifact), label, &ours);
@@ -87,7 +128,11 @@ fn root_is_the_base_and_what_was_laid_over_it(built: &Built, base: &Path, artifa
     let (now, before) = (walk(&mounted.0), walk(&base_mounted.0));
     let listing = text(&run(built.nodeimg().arg("show").arg(built.file(artifact))));
     let layers: BTreeMap<&str, &str> = listing.lines().filter_map(layer_line).collect();
-    assert!(layers.len() > 10_000, "only {} files are listed", layers.len());
+    assert!(
+        layers.len() > 10_000,
+        "only {} files are listed",
+        layers.len()
+    );
     let mut kept = 0;
     for (path, what) in &before {
         let layer = layers.get(path.as_str()).copied();
@@ -98,9 +143,19 @@ fn root_is_the_base_and_what_was_laid_over_it(built: &Built, base: &Path, artifa
     }
     assert!(kept > 10_000, "only {kept} files are the base's");
     for path in now.keys().filter(|it| !before.contains_key(*it)) {
-        assert!(layers.get(path.as_str()).is_some_and(|it| *it != "base"), "{path} is new, and of layer {:?}", layers.get(path.as_str()));
+        assert!(
+            layers.get(path.as_str()).is_some_and(|it| *it != "base"),
+            "{path} is new, and of layer {:?}",
+            layers.get(path.as_str())
+        );
     }
-    assert_eq!(text(&run(Command::new("dpkg").arg(format!("--root={}", mounted.0.display())).arg("--audit"))), "", "dpkg --audit");
+    assert_eq!(
+        text(&run(Command::new("dpkg")
+            .arg(format!("--root={}", mounted.0.display()))
+            .arg("--audit"))),
+        "",
+        "dpkg --audit"
+    );
     nobody_can_log_in_by_password(&mounted.0);
 }
 
@@ -112,13 +167,25 @@ fn layer_line(line: &str) -> Option<(&str, &str)> {
 }
 
 fn nobody_can_log_in_by_password(root: &Path) {
-    for line in std::fs::read_to_string(root.join("etc/shadow")).expect("/etc/shadow").lines() {
+    for line in std::fs::read_to_string(root.join("etc/shadow"))
+        .expect("/etc/shadow")
+        .lines()
+    {
         let password = line.split(':').nth(1).unwrap_or_default();
         assert!(password.starts_with(['!', '*']), "{line}");
     }
-    assert_eq!(std::fs::read(root.join("etc/machine-id")).expect("/etc/machine-id"), b"");
-    let keys = std::fs::read_dir(root.join("etc/ssh")).expect("/etc/ssh").flatten();
-    assert_eq!(keys.filter(|it| it.file_name().to_string_lossy().starts_with("ssh_host_")).count(), 0);
+    assert_eq!(
+        std::fs::read(root.join("etc/machine-id")).expect("/etc/machine-id"),
+        b""
+    );
+    let keys = std::fs::read_dir(root.join("etc/ssh"))
+        .expect("/etc/ssh")
+        .flatten();
+    assert_eq!(
+        keys.filter(|it| it.file_name().to_string_lossy().starts_with("ssh_host_"))
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -126,9 +193,20 @@ fn the_amd64_root_is_the_base_and_what_was_laid_over_it() {
     let built = built();
     let base = folder("base-amd64").join("base.raw");
     let image = built.world.mirror.join("cloud-images.ubuntu.com/releases/jammy/release-20250725/ubuntu-22.04-server-cloudimg-amd64.img");
-    run(Command::new("qemu-img").args(["convert", "-O", "raw"]).arg(image).arg(&base));
-    root_is_the_base_and_what_was_laid_over_it(built, &base, "worker-amd64.raw", "cloudimg-rootfs", "root-amd64");
-    run(Command::new("sfdisk").arg("--verify").arg(built.file("worker-amd64.raw")));
+    run(Command::new("qemu-img")
+        .args(["convert", "-O", "raw"])
+        .arg(image)
+        .arg(&base));
+    root_is_the_base_and_what_was_laid_over_it(
+        built,
+        &base,
+        "worker-amd64.raw",
+        "cloudimg-rootfs",
+        "root-amd64",
+    );
+    run(Command::new("sfdisk")
+        .arg("--verify")
+        .arg(built.file("worker-amd64.raw")));
 }
 
 #[test]
@@ -136,9 +214,21 @@ fn the_pi_root_is_the_base_and_what_was_laid_over_it() {
     let built = built();
     let base = folder("base-arm64").join("base.raw");
     let image = built.world.mirror.join("cdimage.ubuntu.com/releases/22.04.5/release/ubuntu-22.04.5-preinstalled-server-arm64+raspi.img.xz");
-    run(Command::new("sh").arg("-c").arg("xz -T2 -dc \"$0\" | dd of=\"$1\" bs=1M conv=sparse status=none").arg(image).arg(&base));
-    root_is_the_base_and_what_was_laid_over_it(built, &base, "worker-arm64.img", "writable", "root-arm64");
-    run(Command::new("sfdisk").arg("--verify").arg(built.file("worker-arm64.img")));
+    run(Command::new("sh")
+        .arg("-c")
+        .arg("xz -T2 -dc \"$0\" | dd of=\"$1\" bs=1M conv=sparse status=none")
+        .arg(image)
+        .arg(&base));
+    root_is_the_base_and_what_was_laid_over_it(
+        built,
+        &base,
+        "worker-arm64.img",
+        "writable",
+        "root-arm64",
+    );
+    run(Command::new("sfdisk")
+        .arg("--verify")
+        .arg(built.file("worker-arm64.img")));
 }
 
 #[test]
@@ -148,13 +238,28 @@ fn the_boot_partition_is_edited_and_nothing_else_of_it() {
     let volume = place.join("boot.fat");
     extract(&built.file("worker-arm64.img"), "system-boot", &volume);
     run(Command::new("fsck.fat").arg("-n").arg(&volume));
-    let read = |name: &str| text(&run(Command::new("mtype").arg("-i").arg(&volume).arg(format!("::/{name}"))));
+    let read = |name: &str| {
+        text(&run(Command::new("mtype")
+            .arg("-i")
+            .arg(&volume)
+            .arg(format!("::/{name}"))))
+    };
     let cmdline = read("cmdline.txt");
     assert_eq!(cmdline.trim_end().lines().count(), 1, "{cmdline:?}");
-    for word in ["cgroup_enable=memory", "cgroup_memory=1", "root=LABEL=writable"] {
-        assert!(cmdline.split_whitespace().any(|it| it == word), "{cmdline:?}");
+    for word in [
+        "cgroup_enable=memory",
+        "cgroup_memory=1",
+        "root=LABEL=writable",
+    ] {
+        assert!(
+            cmdline.split_whitespace().any(|it| it == word),
+            "{cmdline:?}"
+        );
     }
-    assert!(!read("user-data").contains("chpasswd"), "the base's password is gone");
+    assert!(
+        !read("user-data").contains("chpasswd"),
+        "the base's password is gone"
+    );
     assert!(read("meta-data").contains("instance-id"));
 }
 
@@ -162,13 +267,28 @@ fn the_boot_partition_is_edited_and_nothing_else_of_it() {
 fn every_format_holds_the_same_disk() {
     let built = built();
     let raw = built.file("worker-amd64.raw");
-    for (file, format) in [("worker-amd64.vmdk", "vmdk"), ("worker-amd64.qcow2", "qcow2")] {
-        run(Command::new("qemu-img").args(["check", "-f", format]).arg(built.file(file)));
-        run(Command::new("qemu-img").args(["compare", "-s", "-f", "raw", "-F", format]).arg(&raw).arg(built.file(file)));
+    for (file, format) in [
+        ("worker-amd64.vmdk", "vmdk"),
+        ("worker-amd64.qcow2", "qcow2"),
+    ] {
+        run(Command::new("qemu-img")
+            .args(["check", "-f", format])
+            .arg(built.file(file)));
+        run(Command::new("qemu-img")
+            .args(["compare", "-s", "-f", "raw", "-F", format])
+            .arg(&raw)
+            .arg(built.file(file)));
     }
-    for (file, decoder) in [("worker-arm64.img.zst", "zstd -dc"), ("worker-arm64.img.xz", "xz -T2 -dc")] {
+    for (file, decoder) in [
+        ("worker-arm64.img.zst", "zstd -dc"),
+        ("worker-arm64.img.xz", "xz -T2 -dc"),
+    ] {
         let script = format!("{decoder} \"$0\" | cmp - \"$1\"");
-        run(Command::new("sh").arg("-c").arg(script).arg(built.file(file)).arg(built.file("worker-arm64.img")));
+        run(Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .arg(built.file(file))
+            .arg(built.file("worker-arm64.img")));
     }
 }
 
@@ -177,7 +297,11 @@ fn digests_beside_artifacts_are_theirs() {
     let built = built();
     for file in built.files() {
         if file.extension().is_some_and(|it| it == "sha256") {
-            run(Command::new("sha256sum").arg("--check").arg("--strict").arg(&file).current_dir(built.out()));
+            run(Command::new("sha256sum")
+                .arg("--check")
+                .arg("--strict")
+                .arg(&file)
+                .current_dir(built.out()));
         }
     }
 }
@@ -186,16 +310,32 @@ fn digests_beside_artifacts_are_theirs() {
 fn bmaptool_writes_the_card_from_the_block_map() {
     let built = built();
     let card = folder("bmap").join("card");
-    run(Command::new("bmaptool").arg("copy").arg("--bmap").arg(built.file("worker-arm64.bmap")).arg(built.file("worker-arm64.img")).arg(&card));
-    run(Command::new("cmp").arg(built.file("worker-arm64.img")).arg(&card));
+    run(Command::new("bmaptool")
+        .arg("copy")
+        .arg("--bmap")
+        .arg(built.file("worker-arm64.bmap"))
+        .arg(built.file("worker-arm64.img"))
+        .arg(&card));
+    run(Command::new("cmp")
+        .arg(built.file("worker-arm64.img"))
+        .arg(&card));
 }
 
 #[test]
 fn virtualbox_imports_the_appliance() {
     let built = built();
-    let output = run(Command::new(repository().join("ci/vbox-import")).arg(built.file("worker-amd64.ova")).arg(built.file("worker-amd64.raw")));
+    let output = run(Command::new(repository().join("ci/vbox-import"))
+        .arg(built.file("worker-amd64.ova"))
+        .arg(built.file("worker-amd64.raw")));
     let shown = text(&output);
-    for line in ["firmware=\"EFI\"", "graphicscontroller=\"vmsvga\"", "cpus=2", "memory=2048", "nic1=\"nat\"", "nic2=\"intnet\""] {
+    for line in [
+        "firmware=\"EFI\"",
+        "graphicscontroller=\"vmsvga\"",
+        "cpus=2",
+        "memory=2048",
+        "nic1=\"nat\"",
+        "nic2=\"intnet\"",
+    ] {
         assert!(shown.contains(line), "{line} is not in\n{shown}");
     }
 }
@@ -203,11 +343,22 @@ fn virtualbox_imports_the_appliance() {
 #[test]
 fn no_secret_is_in_a_plan() {
     let built = built();
-    let plan = text(&run(built.nodeimg().args(["plan", "--profile", "controlplane-amd64"])));
-    let token = std::fs::read_to_string(built.folder().join("cluster.secrets/token")).expect("the token");
-    let key = std::fs::read_to_string(built.folder().join("cluster.secrets/pki/ca.key")).expect("the key");
+    let plan = text(&run(built.nodeimg().args([
+        "plan",
+        "--profile",
+        "controlplane-amd64",
+    ])));
+    let token =
+        std::fs::read_to_string(built.folder().join("cluster.secrets/token")).expect("the token");
+    let key = std::fs::read_to_string(built.folder().join("cluster.secrets/pki/ca.key"))
+        .expect("the key");
     let key = key.lines().nth(1).expect("a line of the key");
-    assert!(!plan.contains(token.trim()) && !plan.contains(key), "a secret is in the plan");
-    let mode = text(&run(Command::new("stat").args(["--format", "%a"]).arg(built.folder().join("cluster.secrets/pki/ca.key"))));
+    assert!(
+        !plan.contains(token.trim()) && !plan.contains(key),
+        "a secret is in the plan"
+    );
+    let mode = text(&run(Command::new("stat")
+        .args(["--format", "%a"])
+        .arg(built.folder().join("cluster.secrets/pki/ca.key"))));
     assert_eq!(mode.trim(), "600");
 }

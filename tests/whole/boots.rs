@@ -8,7 +8,9 @@ use std::sync::Mutex;
 static PROCESSORS: Mutex<()> = Mutex::new(());
 
 fn boot(arguments: &[&str]) {
-    let _one = PROCESSORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one = PROCESSORS
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     run(Command::new(repository().join("ci/boot")).args(arguments));
 }
 
@@ -18,12 +20,29 @@ fn file(name: &str) -> String {
 
 #[test]
 fn the_control_plane_appliance_starts_by_bios_and_forms_a_cluster() {
-    boot(&["--hardware", "vbox", "--firmware", "bios", "--call", "init", &file("controlplane-amd64.ova")]);
+    boot(&[
+        "--hardware",
+        "vbox",
+        "--firmware",
+        "bios",
+        "--call",
+        "init",
+        &file("controlplane-amd64.ova"),
+    ]);
 }
 
 #[test]
 fn the_worker_appliance_starts_by_uefi_and_asks_to_join() {
-    boot(&["--hardware", "vbox", "--firmware", "uefi", "--call", "join", "--tried", &file("worker-amd64.ova")]);
+    boot(&[
+        "--hardware",
+        "vbox",
+        "--firmware",
+        "uefi",
+        "--call",
+        "join",
+        "--tried",
+        &file("worker-amd64.ova"),
+    ]);
 }
 
 #[test]
@@ -36,5 +55,12 @@ fn control_plane_and_worker_form_a_cluster_by_themselves() {
 
 #[test]
 fn the_sd_card_starts_and_asks_to_join() {
-    boot(&["--hardware", "virt", "--call", "join", "--tried", &file("worker-arm64.img")]);
+    boot(&[
+        "--hardware",
+        "virt",
+        "--call",
+        "join",
+        "--tried",
+        &file("worker-arm64.img"),
+    ]);
 }

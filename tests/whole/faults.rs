@@ -16,9 +16,18 @@ fn is_empty(folder: &Path) -> bool {
 #[test]
 fn a_profile_that_does_not_exist_is_the_users_mistake() {
     let place = folder("no such profile");
-    let output = world().nodeimg(&place).args(["build", "--profile", "worker-amd46"]).output().expect("runs");
+    let output = world()
+        .nodeimg(&place)
+        .args(["build", "--profile", "worker-amd46"])
+        .output()
+        .expect("runs");
     assert_eq!(output.status.code(), Some(1));
-    assert!(error(&output).contains("there is no profile \"worker-amd46\"") && error(&output).contains("help: known are"), "{}", error(&output));
+    assert!(
+        error(&output).contains("there is no profile \"worker-amd46\"")
+            && error(&output).contains("help: known are"),
+        "{}",
+        error(&output)
+    );
 }
 
 #[test]
@@ -43,9 +52,16 @@ fn a_base_that_is_not_the_signed_one_is_refused() {
     let place = folder("tampered");
     let (_server, port) = serve(&world().mirror, &["*.img:wrong=70000"]);
     let mut command = world().nodeimg_with(&place, &place.join("cache"), port);
-    let output = command.args(["build", "--profile", "worker-amd64"]).output().expect("runs");
+    let output = command
+        .args(["build", "--profile", "worker-amd64"])
+        .output()
+        .expect("runs");
     assert_eq!(output.status.code(), Some(1), "{}", error(&output));
-    assert!(error(&output).contains("digest mismatch of base image"), "{}", error(&output));
+    assert!(
+        error(&output).contains("digest mismatch of base image"),
+        "{}",
+        error(&output)
+    );
     assert!(is_empty(&place.join("out")) && !place.join("locks").exists());
 }
 
@@ -53,24 +69,53 @@ fn a_base_that_is_not_the_signed_one_is_refused() {
 fn a_list_signed_by_nobody_pinned_is_refused() {
     let place = folder("unsigned");
     let mut command = Command::new(binary());
-    command.current_dir(&place).arg("--cache").arg(place.join("cache"));
+    command
+        .current_dir(&place)
+        .arg("--cache")
+        .arg(place.join("cache"));
     // The mirror, but not its keys: the shipped fingerprints stand.
-    for host in ["cloud-images.ubuntu.com", "archive.ubuntu.com", "download.docker.com", "pkgs.k8s.io", "keyserver.ubuntu.com"] {
+    for host in [
+        "cloud-images.ubuntu.com",
+        "archive.ubuntu.com",
+        "download.docker.com",
+        "pkgs.k8s.io",
+        "keyserver.ubuntu.com",
+    ] {
         for scheme in ["http", "https"] {
-            command.arg("--mirror").arg(format!("{scheme}://{host}={}", world().mirror.join(host).display()));
+            command.arg("--mirror").arg(format!(
+                "{scheme}://{host}={}",
+                world().mirror.join(host).display()
+            ));
         }
     }
-    let output = command.args(["build", "--profile", "worker-amd64"]).output().expect("runs");
+    let output = command
+        .args(["build", "--profile", "worker-amd64"])
+        .output()
+        .expect("runs");
     assert_ne!(output.status.code(), Some(0));
-    assert!(!place.join("locks").exists() && is_empty(&place.join("out")), "{}", error(&output));
+    assert!(
+        !place.join("locks").exists() && is_empty(&place.join("out")),
+        "{}",
+        error(&output)
+    );
 }
 
 #[test]
 fn cut_and_refused_downloads_are_resumed() {
     let place = folder("resumed");
-    let (_server, port) = serve(&world().mirror, &["*.img:cut=3000000*2", "*Packages*:status=503*2", "*.deb:cut=1000*1"]);
+    let (_server, port) = serve(
+        &world().mirror,
+        &[
+            "*.img:cut=3000000*2",
+            "*Packages*:status=503*2",
+            "*.deb:cut=1000*1",
+        ],
+    );
     let mut command = world().nodeimg_with(&place, &place.join("cache"), port);
-    let output = command.args(["fetch", "--profile", "worker-amd64"]).output().expect("runs");
+    let output = command
+        .args(["fetch", "--profile", "worker-amd64"])
+        .output()
+        .expect("runs");
     assert!(output.status.success(), "{}", error(&output));
 }
 
@@ -93,8 +138,15 @@ fn a_killed_build_leaves_no_artifact() {
         let whole = place.join("worker-amd64.ova");
         if whole.exists() {
             // It was done before it was killed, or its last file was: then the appliance must be right.
-            let same = Command::new("cmp").arg(&whole).arg(built.file("worker-amd64.ova")).status().expect("cmp runs");
-            assert!(same.success(), "killed after {after} ms ({ended}): a wrong appliance has its name");
+            let same = Command::new("cmp")
+                .arg(&whole)
+                .arg(built.file("worker-amd64.ova"))
+                .status()
+                .expect("cmp runs");
+            assert!(
+                same.success(),
+                "killed after {after} ms ({ended}): a wrong appliance has its name"
+            );
         }
     }
 }

@@ -46,14 +46,22 @@ impl Drop for Server {
 
 /// Returns the repository.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ has a parent")
+        .to_owned()
 }
 
 /// Returns the command's binary, built for release by `ci/end-to-end`.
 pub(crate) fn binary() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from);
     let binary = target.join("release/nodeimg");
-    assert!(binary.exists(), "{} is missing: cargo build --release -p cli", binary.display());
+    assert!(
+        binary.exists(),
+        "{} is missing: cargo build --release -p cli",
+        binary.display()
+    );
     binary
 }
 
@@ -61,32 +69,56 @@ pub(crate) fn binary() -> PathBuf {
 pub(crate) fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
-        let text = text(&run(Command::new(repository().join("ci/stand-ins")).args(["keys", "mirror"])));
+        let text = text(&run(
+            Command::new(repository().join("ci/stand-ins")).args(["keys", "mirror"])
+        ));
         let piece = |name: &str| {
-            let line = text.lines().rev().find(|it| it.split_whitespace().next() == Some(name));
-            PathBuf::from(line.unwrap_or_else(|| panic!("ci/stand-ins prints no {name}: {text}"))[name.len()..].trim())
+            let line = text
+                .lines()
+                .rev()
+                .find(|it| it.split_whitespace().next() == Some(name));
+            PathBuf::from(
+                line.unwrap_or_else(|| panic!("ci/stand-ins prints no {name}: {text}"))
+                    [name.len()..]
+                    .trim(),
+            )
         };
         let mirror = piece("mirror");
         let (server, port) = serve(&mirror, &[]);
         let cache = folder("cache");
-        World { keys: piece("keys"), mirror, port, cache, _server: server }
+        World {
+            keys: piece("keys"),
+            mirror,
+            port,
+            cache,
+            _server: server,
+        }
     })
 }
 
 /// Serves a mirror, with faults, and returns the port.
 pub(crate) fn serve(mirror: &Path, faults: &[&str]) -> (Server, u16) {
     let mut command = Command::new(repository().join("ci/serve"));
-    command.arg(mirror).args(faults.iter().flat_map(|it| ["--fault", it])).stdout(Stdio::piped());
+    command
+        .arg(mirror)
+        .args(faults.iter().flat_map(|it| ["--fault", it]))
+        .stdout(Stdio::piped());
     let mut child = command.spawn().expect("ci/serve starts");
     let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("ci/serve prints its port");
-    let port = line.trim().parse().unwrap_or_else(|_| panic!("ci/serve printed {line:?}"));
+    BufReader::new(child.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("ci/serve prints its port");
+    let port = line
+        .trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("ci/serve printed {line:?}"));
     (Server(child), port)
 }
 
 /// Makes an empty folder for this run.
 pub(crate) fn folder(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from);
     let folder = target.join("whole").join(name);
     std::fs::remove_dir_all(&folder).ok();
     std::fs::create_dir_all(&folder).expect("a folder can be made");
@@ -105,10 +137,15 @@ impl World {
         command.current_dir(folder).arg("--cache").arg(cache);
         for origin in ORIGINS {
             let host = origin.split("//").nth(1).expect("an origin has a host");
-            command.arg("--mirror").arg(format!("{origin}=http://127.0.0.1:{port}/{host}"));
+            command
+                .arg("--mirror")
+                .arg(format!("{origin}=http://127.0.0.1:{port}/{host}"));
         }
         for (name, file) in KEYS {
-            command.arg("--key").arg(format!("{name}={}", self.keys.join(format!("{file}.gpg")).display()));
+            command.arg("--key").arg(format!(
+                "{name}={}",
+                self.keys.join(format!("{file}.gpg")).display()
+            ));
         }
         command
     }
@@ -116,7 +153,9 @@ impl World {
 
 /// Runs a command that must succeed.
 pub(crate) fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|err| panic!("{command:?}: {err}; ci/setup installs what is missing"));
+    let output = command
+        .output()
+        .unwrap_or_else(|err| panic!("{command:?}: {err}; ci/setup installs what is missing"));
     assert!(
         output.status.success(),
         "{command:?}: {}\n{}\n{}",
@@ -185,8 +224,10 @@ pub(crate) fn built() -> &'static Built {
         ];
         for (profile, formats) in builds {
             let mut command = world.nodeimg(&folder);
-            command.args(["build", "--profile", profile]).args(formats.iter().flat_map(|it| ["--format", it]));
-            print!("{}", text(&run(&mut command)));
+            command
+                .args(["build", "--profile", profile])
+                .args(formats.iter().flat_map(|it| ["--format", it]));
+            run(&mut command);
         }
         Built { world, folder }
     })

@@ -14,7 +14,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help that was asked for is no mistake; a mistake in what was typed is exit code 1, as any wrong input.
             let code = u8::from(error.use_stderr());
-            return error.print().map_or(ExitCode::from(2), |()| ExitCode::from(code));
+            return error
+                .print()
+                .map_or(ExitCode::from(2), |()| ExitCode::from(code));
         }
     };
     match run::run(cli) {

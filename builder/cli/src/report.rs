@@ -35,25 +35,30 @@ impl Voice {
     pub(crate) fn note(self, text: &str) {
         match self {
             Self::Person => writeln!(io::stderr().lock(), "note: {text}").ok(),
-            Self::Json => writeln!(io::stdout().lock(), "{}", json!({ "event": "note", "text": text })).ok(),
+            Self::Json => writeln!(
+                io::stdout().lock(),
+                "{}",
+                json!({ "event": "note", "text": text })
+            )
+            .ok(),
         };
     }
+}
 
-    /// Prints a file's bytes as they are.
-    pub(crate) fn bytes(self, content: &dyn ReadAt) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        let mut buf = vec![0; 1 << 20];
-        let mut at = 0;
-        while at < content.size() {
-            let n = usize::try_from((content.size() - at).min(1 << 20)).expect("at most 1 MiB");
-            content.read_exact_at(&mut buf[..n], at)?;
-            if out.write_all(&buf[..n]).is_err() {
-                return Ok(());
-            }
-            at += n as u64;
+/// Prints a file's bytes as they are.
+pub(crate) fn bytes(content: &dyn ReadAt) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let mut buf = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < content.size() {
+        let n = usize::try_from((content.size() - at).min(1 << 20)).expect("at most 1 MiB");
+        content.read_exact_at(&mut buf[..n], at)?;
+        if out.write_all(&buf[..n]).is_err() {
+            return Ok(());
         }
-        Ok(())
+        at += n as u64;
     }
+    Ok(())
 }
 
 /// Says why a command failed: the thing, each cause once, and what to do. Returns whose turn it is.
@@ -63,7 +68,11 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     for (at, cause) in error.chain().enumerate() {
         let word = if at == 0 { "error" } else { "  because" };
         writeln!(text, "{word}: {cause}").expect("a String takes all");
-        help = help.or_else(|| cause.downcast_ref::<Error>().and_then(|it| it.help_text().map(str::to_owned)));
+        help = help.or_else(|| {
+            cause
+                .downcast_ref::<Error>()
+                .and_then(|it| it.help_text().map(str::to_owned))
+        });
     }
     if let Some(help) = help {
         writeln!(text, "help: {help}").expect("a String takes all");
@@ -90,22 +99,40 @@ impl Summary<'_> {
     /// Returns the summary as text.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        let mut line = |name: &str, value: &str| writeln!(text, "{name:<10} {value}").expect("a String takes all");
-        let node = self.node.map_or_else(|| "no cluster".to_owned(), |it| format!("node {it}"));
+        let mut line = |name: &str, value: &str| {
+            writeln!(text, "{name:<10} {value}").expect("a String takes all");
+        };
+        let node = self
+            .node
+            .map_or_else(|| "no cluster".to_owned(), |it| format!("node {it}"));
         line("built", &format!("{} ({node})", self.selected.name));
         for (format, artifact) in self.artifacts {
             let path = self.out.join(&artifact.file);
-            line("artifact", &format!("{} ({})", path.display(), size(artifact.size)));
+            line(
+                "artifact",
+                &format!("{} ({})", path.display(), size(artifact.size)),
+            );
             line("sha256", &artifact.sha256.to_string());
             line("beside", &artifact.beside.join(", "));
             line("use", &how_to_use(*format, &path));
         }
-        line("root", &format!("{} in {} files, grows on first boot", size(self.image.notes.root_size), self.image.notes.root_files));
+        line(
+            "root",
+            &format!(
+                "{} in {} files, grows on first boot",
+                size(self.image.notes.root_size),
+                self.image.notes.root_files
+            ),
+        );
         for (package, reason) in &self.image.notes.first_boot {
             line("first boot", &format!("configures {package}: {reason}"));
         }
         line("log in", &self.log_in());
-        let laps: Vec<String> = self.laps.iter().map(|(name, took)| format!("{name} {:.1} s", took.as_secs_f32())).collect();
+        let laps: Vec<String> = self
+            .laps
+            .iter()
+            .map(|(name, took)| format!("{name} {:.1} s", took.as_secs_f32()))
+            .collect();
         line("time", &laps.join(", "));
         if let Some(bytes) = self.peak_memory {
             line("memory", &format!("{} at most", size(bytes)));
@@ -128,8 +155,11 @@ impl Summary<'_> {
                 })
             })
             .collect();
-        let laps: serde_json::Map<String, Value> =
-            self.laps.iter().map(|(name, took)| (name.clone(), json!(took.as_secs_f64()))).collect();
+        let laps: serde_json::Map<String, Value> = self
+            .laps
+            .iter()
+            .map(|(name, took)| (name.clone(), json!(took.as_secs_f64())))
+            .collect();
         json!({
             "event": "built",
             "profile": self.selected.name,
@@ -166,7 +196,9 @@ fn how_to_use(format: Format, path: &Path) -> String {
     let path = path.display();
     match format {
         Format::Ova => format!("VBoxManage import {path}"),
-        Format::Img => format!("bmaptool copy {path} /dev/sdX, or dd if={path} of=/dev/sdX bs=4M conv=fsync"),
+        Format::Img => {
+            format!("bmaptool copy {path} /dev/sdX, or dd if={path} of=/dev/sdX bs=4M conv=fsync")
+        }
         Format::ImgZst | Format::ImgXz => format!("bmaptool copy {path} /dev/sdX"),
         Format::Vmdk => format!("attach a copy: VBoxManage clonemedium {path} disk.vdi"),
         Format::Qcow2 => format!("qemu-system-… -drive file={path},format=qcow2"),

@@ -44,14 +44,26 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
 
 impl Host {
     fn new(global: &Global) -> Result<Self> {
-        let voice = if global.json { Voice::Json } else { Voice::Person };
+        let voice = if global.json {
+            Voice::Json
+        } else {
+            Voice::Person
+        };
         let config = Config::load(&config::default_files(), &global.mirror, &global.key)?;
         for notice in config.notices() {
             voice.note(&notice);
         }
         let root = global.cache.clone().map_or_else(cache::default_root, Ok)?;
-        let report = progress::reporter(if global.json { Style::Json } else { Style::Person });
-        let network = if global.offline { Network::Refused } else { Network::Allowed };
+        let report = progress::reporter(if global.json {
+            Style::Json
+        } else {
+            Style::Person
+        });
+        let network = if global.offline {
+            Network::Refused
+        } else {
+            Network::Allowed
+        };
         let fetcher = Fetcher::new(config.mirrors, network, Patience::default())?;
         let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self {

@@ -111,9 +111,12 @@ impl ReadAt for Window {
             return Ok(None);
         }
         let end = self.start + self.len;
-        Ok(self.source.next_data(self.start + offset)?.and_then(|data| {
-            (data.start < end).then(|| data.start - self.start..data.end.min(end) - self.start)
-        }))
+        Ok(self
+            .source
+            .next_data(self.start + offset)?
+            .and_then(|data| {
+                (data.start < end).then(|| data.start - self.start..data.end.min(end) - self.start)
+            }))
     }
 }
 

@@ -40,7 +40,11 @@ impl Content {
 
     /// Returns `len` bytes of `source` from `from`, as one run.
     pub fn range(source: Arc<dyn ReadAt>, from: u64, len: u64) -> Self {
-        let runs: Arc<[Run]> = if len == 0 { Arc::new([]) } else { Arc::new([Run { at: 0, from, len }]) };
+        let runs: Arc<[Run]> = if len == 0 {
+            Arc::new([])
+        } else {
+            Arc::new([Run { at: 0, from, len }])
+        };
         Self::Extents { source, runs, len }
     }
 
@@ -61,7 +65,11 @@ impl Content {
     pub fn runs(&self) -> Vec<Run> {
         match self {
             Self::Inline(bytes) if bytes.is_empty() => Vec::new(),
-            Self::Inline(bytes) => vec![Run { at: 0, from: 0, len: bytes.len() as u64 }],
+            Self::Inline(bytes) => vec![Run {
+                at: 0,
+                from: 0,
+                len: bytes.len() as u64,
+            }],
             Self::Extents { runs, .. } => runs.to_vec(),
         }
     }
@@ -80,7 +88,12 @@ impl Content {
         for run in self.runs() {
             let (from, to) = (run.at.max(start), (run.at + run.len).min(end));
             if from < to {
-                mosaic.place(at + (from - start), self.source(), run.from + (from - run.at), to - from);
+                mosaic.place(
+                    at + (from - start),
+                    self.source(),
+                    run.from + (from - run.at),
+                    to - from,
+                );
             }
         }
     }
@@ -114,7 +127,10 @@ impl ReadAt for Content {
             Self::Inline(bytes) => return bytes.read_exact_at(buf, offset),
             Self::Extents { source, runs, len } => (source, runs, len),
         };
-        let end = offset.checked_add(buf.len() as u64).filter(|it| it <= len).ok_or_else(past_end)?;
+        let end = offset
+            .checked_add(buf.len() as u64)
+            .filter(|it| it <= len)
+            .ok_or_else(past_end)?;
         buf.fill(0);
         let first = runs.partition_point(|run| run.at + run.len <= offset);
         for run in runs[first..].iter().take_while(|run| run.at < end) {
@@ -128,7 +144,9 @@ impl ReadAt for Content {
     fn next_data(&self, offset: u64) -> io::Result<Option<std::ops::Range<u64>>> {
         let runs = self.runs();
         let first = runs.partition_point(|run| run.at + run.len <= offset);
-        Ok(runs.get(first).map(|run| run.at.max(offset)..run.at + run.len))
+        Ok(runs
+            .get(first)
+            .map(|run| run.at.max(offset)..run.at + run.len))
     }
 }
 
@@ -148,8 +166,23 @@ mod tests {
     #[test]
     fn holes_read_as_zero_and_place_nothing() {
         let source: Arc<dyn ReadAt> = Arc::new((0..50u8).collect::<Vec<_>>());
-        let runs = [Run { at: 2, from: 10, len: 3 }, Run { at: 7, from: 40, len: 2 }];
-        let content = Content::Extents { source, runs: Arc::new(runs), len: 10 };
+        let runs = [
+            Run {
+                at: 2,
+                from: 10,
+                len: 3,
+            },
+            Run {
+                at: 7,
+                from: 40,
+                len: 2,
+            },
+        ];
+        let content = Content::Extents {
+            source,
+            runs: Arc::new(runs),
+            len: 10,
+        };
         let bytes = content.read_all(10).unwrap();
         assert_eq!(bytes, [0, 0, 10, 11, 12, 0, 0, 40, 41, 0]);
         assert!(content.read_all(9).is_err());

@@ -13,7 +13,10 @@ use std::io;
 ///
 /// A line is `type mode uid:gid seconds.nanoseconds what path`, then ` =path` of the first name for later names of one
 /// file, and ` name=hex` for each extended attribute. Errors are `digest`'s own.
-pub fn dump(tree: &FileTree, digest: &mut dyn FnMut(&Content) -> io::Result<String>) -> io::Result<String> {
+pub fn dump(
+    tree: &FileTree,
+    digest: &mut dyn FnMut(&Content) -> io::Result<String>,
+) -> io::Result<String> {
     let mut text = String::new();
     let mut seen = BTreeMap::new();
     line(&mut text, 'd', &tree.root().meta, "-", "/");
@@ -46,9 +49,21 @@ pub fn dump(tree: &FileTree, digest: &mut dyn FnMut(&Content) -> io::Result<Stri
 }
 
 fn line(text: &mut String, kind: char, meta: &Meta, what: &str, path: &str) {
-    let Meta { mode, uid, gid, mtime, xattrs, flags, layer: _ } = meta;
-    write!(text, "{kind} {mode:04o} {uid}:{gid} {}.{:09} {what} {path}", mtime.secs, mtime.nanos)
-        .expect("a String takes all");
+    let Meta {
+        mode,
+        uid,
+        gid,
+        mtime,
+        xattrs,
+        flags,
+        layer: _,
+    } = meta;
+    write!(
+        text,
+        "{kind} {mode:04o} {uid}:{gid} {}.{:09} {what} {path}",
+        mtime.secs, mtime.nanos
+    )
+    .expect("a String takes all");
     if *flags != 0 {
         write!(text, " flags={flags:#x}").expect("a String takes all");
     }
@@ -67,17 +82,29 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_line() {
-        let mut tree = FileTree::new(Meta { mode: 0o755, ..Meta::default() });
-        let meta = Meta { mode: 0o644, uid: 1, mtime: Timestamp { secs: 5, nanos: 7 }, ..Meta::default() };
+        let mut tree = FileTree::new(Meta {
+            mode: 0o755,
+            ..Meta::default()
+        });
+        let meta = Meta {
+            mode: 0o644,
+            uid: 1,
+            mtime: Timestamp { secs: 5, nanos: 7 },
+            ..Meta::default()
+        };
         let mut put = |path: &str, kind| {
             let meta = meta.clone();
-            tree.put(&ImgPath::new(path).unwrap(), File { meta, kind }).unwrap()
+            tree.put(&ImgPath::new(path).unwrap(), File { meta, kind })
+                .unwrap()
         };
         let id = put("/a b", FileKind::Regular(Content::inline(*b"xyz")));
         put("/dev", FileKind::CharDevice { major: 1, minor: 3 });
         put("/l", FileKind::Symlink(b"a b".to_vec()));
         tree.put_name(&ImgPath::new("/z").unwrap(), id).unwrap();
-        tree.file_mut(id).meta.xattrs.insert(b"user.a".to_vec(), vec![1, 255]);
+        tree.file_mut(id)
+            .meta
+            .xattrs
+            .insert(b"user.a".to_vec(), vec![1, 255]);
         let text = dump(&tree, &mut |content| Ok(format!("len{}", content.len()))).unwrap();
         let want = "d 0755 0:0 0.000000000 - /\n\
             f 0644 1:0 5.000000007 3:len3 /a\\x20b user.a=01ff\n\

@@ -81,10 +81,14 @@ impl FileTree {
                 }
                 _ => {}
             }
-            let dir = self.plain_dir(&here).ok_or_else(|| EditError::NotADirectory(here.clone()))?;
+            let dir = self
+                .plain_dir(&here)
+                .ok_or_else(|| EditError::NotADirectory(here.clone()))?;
             let name = Name::new(&part).map_err(|_| EditError::Missing(path.clone()))?;
             let next = here.join(&name);
-            let node = dir.get(&name).ok_or_else(|| EditError::Missing(next.clone()))?;
+            let node = dir
+                .get(&name)
+                .ok_or_else(|| EditError::Missing(next.clone()))?;
             if let Node::File(id) = node
                 && let FileKind::Symlink(target) = &self.file(*id).kind
             {
@@ -123,7 +127,9 @@ impl FileTree {
     /// Makes a directory, or changes the metadata of the one that is there (links to one are followed).
     pub fn put_dir(&mut self, path: &ImgPath, meta: Meta) -> Result<(), EditError> {
         if let Ok(real) = self.follow(path) {
-            let dir = self.plain_dir_mut(&real).ok_or_else(|| EditError::NotADirectory(path.clone()))?;
+            let dir = self
+                .plain_dir_mut(&real)
+                .ok_or_else(|| EditError::NotADirectory(path.clone()))?;
             dir.meta = meta;
             return Ok(());
         }
@@ -161,7 +167,9 @@ impl FileTree {
         if matches!(dir.get(&name), Some(Node::Dir(_))) {
             return Err(EditError::IsADirectory(to.clone()));
         }
-        let node = self.take(from).ok_or_else(|| EditError::Missing(from.clone()))?;
+        let node = self
+            .take(from)
+            .ok_or_else(|| EditError::Missing(from.clone()))?;
         let (dir, name) = self.slot(to)?;
         dir.insert(name, node);
         Ok(())
@@ -188,23 +196,27 @@ impl FileTree {
         let (Some(parent), Some(name)) = (real.parent(), real.file_name()) else {
             return Err(EditError::IsADirectory(path.clone()));
         };
-        let dir = self.plain_dir_mut(&parent).ok_or(EditError::NotADirectory(parent))?;
+        let dir = self
+            .plain_dir_mut(&parent)
+            .ok_or(EditError::NotADirectory(parent))?;
         Ok((dir, name))
     }
 
     /// Returns the directory at a path that holds no link.
     fn plain_dir(&self, path: &ImgPath) -> Option<&Dir> {
-        path.names().try_fold(&self.root, |dir, name| match dir.get(&name)? {
-            Node::Dir(dir) => Some(dir),
-            Node::File(_) => None,
-        })
+        path.names()
+            .try_fold(&self.root, |dir, name| match dir.get(&name)? {
+                Node::Dir(dir) => Some(dir),
+                Node::File(_) => None,
+            })
     }
 
     fn plain_dir_mut(&mut self, path: &ImgPath) -> Option<&mut Dir> {
-        path.names().try_fold(&mut self.root, |dir, name| match dir.get_mut(&name)? {
-            Node::Dir(dir) => Some(dir),
-            Node::File(_) => None,
-        })
+        path.names()
+            .try_fold(&mut self.root, |dir, name| match dir.get_mut(&name)? {
+                Node::Dir(dir) => Some(dir),
+                Node::File(_) => None,
+            })
     }
 }
 
@@ -217,16 +229,23 @@ mod tests {
     }
 
     fn link(target: &str) -> File {
-        File { meta: Meta::default(), kind: FileKind::Symlink(target.into()) }
+        File {
+            meta: Meta::default(),
+            kind: FileKind::Symlink(target.into()),
+        }
     }
 
     fn file(text: &str) -> File {
-        File { meta: Meta::default(), kind: FileKind::Regular(Content::inline(text.as_bytes())) }
+        File {
+            meta: Meta::default(),
+            kind: FileKind::Regular(Content::inline(text.as_bytes())),
+        }
     }
 
     fn merged_usr() -> FileTree {
         let mut tree = FileTree::new(Meta::default());
-        tree.make_dirs(&path("/usr/lib/modules"), &Meta::default()).unwrap();
+        tree.make_dirs(&path("/usr/lib/modules"), &Meta::default())
+            .unwrap();
         tree.put(&path("/lib"), link("usr/lib")).unwrap();
         tree
     }
@@ -237,7 +256,14 @@ mod tests {
         tree.put(&path("/lib/modules/x"), file("hello")).unwrap();
         assert!(tree.get(&path("/usr/lib/modules/x")).is_some());
         assert_eq!(tree.content(&path("/lib/modules/x")).unwrap().len(), 5);
-        tree.put_dir(&path("/lib"), Meta { mode: 0o700, ..Meta::default() }).unwrap();
+        tree.put_dir(
+            &path("/lib"),
+            Meta {
+                mode: 0o700,
+                ..Meta::default()
+            },
+        )
+        .unwrap();
         assert_eq!(tree.dir(&path("/usr/lib")).unwrap().meta.mode, 0o700);
         assert!(matches!(tree.get(&path("/lib")), Some(Node::File(_))));
         tree.make_dirs(&path("/lib/a/b"), &Meta::default()).unwrap();
@@ -249,15 +275,22 @@ mod tests {
         let mut tree = merged_usr();
         tree.put(&path("/a"), link("b")).unwrap();
         tree.put(&path("/b"), link("/a")).unwrap();
-        assert_eq!(tree.follow(&path("/a/x")), Err(EditError::TooManyLinks(path("/a/x"))));
+        assert_eq!(
+            tree.follow(&path("/a/x")),
+            Err(EditError::TooManyLinks(path("/a/x")))
+        );
         assert!(tree.put(&path("/a/x"), file("")).is_err());
     }
 
     #[test]
     fn dot_dot_stays_inside() {
         let mut tree = merged_usr();
-        tree.put(&path("/usr/up"), link("../../../usr/lib")).unwrap();
-        assert_eq!(tree.follow(&path("/usr/up/modules")).unwrap(), path("/usr/lib/modules"));
+        tree.put(&path("/usr/up"), link("../../../usr/lib"))
+            .unwrap();
+        assert_eq!(
+            tree.follow(&path("/usr/up/modules")).unwrap(),
+            path("/usr/lib/modules")
+        );
     }
 
     #[test]

@@ -7,12 +7,12 @@
 //! Knows no file system, no partition and no package; opens no file of the host.
 
 mod bytes;
+mod content;
+mod dump;
+mod edit;
 mod mosaic;
 mod path;
-mod content;
 mod tree;
-mod edit;
-mod dump;
 
 pub use bytes::{ReadAt, Window, WriteAt, Zeros};
 pub use content::{Content, Run};

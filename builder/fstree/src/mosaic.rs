@@ -42,7 +42,12 @@ impl MosaicBuilder {
     /// Places `len` bytes of `source`, from its offset `from`, at `at`; nothing is read.
     pub fn place(&mut self, at: u64, source: Arc<dyn ReadAt>, from: u64, len: u64) {
         if len > 0 {
-            self.tiles.push(Tile { at, len, from, source });
+            self.tiles.push(Tile {
+                at,
+                len,
+                from,
+                source,
+            });
         }
     }
 
@@ -57,13 +62,16 @@ impl MosaicBuilder {
         self.tiles.sort_by_key(|tile| tile.at);
         let mut end = 0;
         for tile in &self.tiles {
-            let tile_end = tile.at.checked_add(tile.len).unwrap_or(u64::MAX);
+            let tile_end = tile.at.saturating_add(tile.len);
             if tile.at < end || tile_end > size {
                 return Err(Overlap((tile.at, tile_end)));
             }
             end = tile_end;
         }
-        Ok(Mosaic { size, tiles: self.tiles.into() })
+        Ok(Mosaic {
+            size,
+            tiles: self.tiles.into(),
+        })
     }
 }
 
@@ -82,7 +90,8 @@ impl std::fmt::Debug for Mosaic {
 impl Mosaic {
     /// Returns the index of the first tile that ends after `offset`.
     fn first_ending_after(&self, offset: u64) -> usize {
-        self.tiles.partition_point(|tile| tile.at + tile.len <= offset)
+        self.tiles
+            .partition_point(|tile| tile.at + tile.len <= offset)
     }
 }
 
@@ -108,7 +117,8 @@ impl ReadAt for Mosaic {
             at += gap as u64;
             let n = usize::try_from((tile.at + tile.len).min(end) - at).map_err(|_| past_end())?;
             let (data, after) = after.split_at_mut(n);
-            tile.source.read_exact_at(data, tile.from + (at - tile.at))?;
+            tile.source
+                .read_exact_at(data, tile.from + (at - tile.at))?;
             at += n as u64;
             rest = after;
         }
@@ -148,7 +158,10 @@ mod tests {
         builder.bytes(10, vec![1, 2, 3]);
         builder.place(4, Arc::new(vec![7, 8, 9, 10]), 1, 2);
         let mosaic = builder.finish(20).unwrap();
-        assert_eq!(read(&mosaic, 0, 20), [0, 0, 0, 0, 8, 9, 0, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            read(&mosaic, 0, 20),
+            [0, 0, 0, 0, 8, 9, 0, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0]
+        );
         assert_eq!(read(&mosaic, 5, 6), [9, 0, 0, 0, 0, 1]);
         assert_eq!(mosaic.next_data(0).unwrap(), Some(4..6));
         assert_eq!(mosaic.next_data(6).unwrap(), Some(10..13));

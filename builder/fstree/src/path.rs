@@ -26,7 +26,10 @@ pub struct BadPath {
 impl BadPath {
     fn new(bytes: &[u8], why: &'static str) -> Self {
         let shown = bytes.get(..300).unwrap_or(bytes);
-        Self { text: String::from_utf8_lossy(shown).into_owned(), why }
+        Self {
+            text: String::from_utf8_lossy(shown).into_owned(),
+            why,
+        }
     }
 }
 
@@ -70,7 +73,10 @@ impl ImgPath {
 
     /// Parses a member name of an archive: `./usr/bin/x`, `usr/bin/x` and `/usr/bin/x` are one path.
     pub fn from_archive(text: &[u8]) -> Result<Self, BadPath> {
-        let rest = text.strip_prefix(b".").filter(|it| it.is_empty() || it[0] == b'/').unwrap_or(text);
+        let rest = text
+            .strip_prefix(b".")
+            .filter(|it| it.is_empty() || it[0] == b'/')
+            .unwrap_or(text);
         Self::new([b"/", rest].concat())
     }
 
@@ -96,7 +102,9 @@ impl ImgPath {
             return None;
         }
         let slash = self.bytes.iter().rposition(|it| *it == b'/')?;
-        Some(Self { bytes: self.bytes[..slash.max(1)].to_vec() })
+        Some(Self {
+            bytes: self.bytes[..slash.max(1)].to_vec(),
+        })
     }
 
     /// Returns the last name; `None` for `/`.
@@ -106,13 +114,19 @@ impl ImgPath {
 
     /// Iterates over the names from the root down.
     pub fn names(&self) -> impl Iterator<Item = Name> + '_ {
-        self.bytes.split(|it| *it == b'/').filter(|it| !it.is_empty()).map(|it| Name(it.into()))
+        self.bytes
+            .split(|it| *it == b'/')
+            .filter(|it| !it.is_empty())
+            .map(|it| Name(it.into()))
     }
 
     /// Returns whether this path is `other` or lies below it.
     pub fn starts_with(&self, other: &Self) -> bool {
         other.is_root()
-            || self.bytes.strip_prefix(other.bytes.as_slice()).is_some_and(|it| it.is_empty() || it[0] == b'/')
+            || self
+                .bytes
+                .strip_prefix(other.bytes.as_slice())
+                .is_some_and(|it| it.is_empty() || it[0] == b'/')
     }
 
     /// Returns the bytes, with the leading `/`.
@@ -151,12 +165,17 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     for chunk in bytes.utf8_chunks() {
         for char in chunk.valid().chars() {
             if char == '\\' || char.is_control() || char.is_whitespace() {
-                char.to_string().bytes().for_each(|it| text.push_str(&format!("\\x{it:02x}")));
+                char.to_string()
+                    .bytes()
+                    .for_each(|it| text.push_str(&format!("\\x{it:02x}")));
             } else {
                 text.push(char);
             }
         }
-        chunk.invalid().iter().for_each(|it| text.push_str(&format!("\\x{it:02x}")));
+        chunk
+            .invalid()
+            .iter()
+            .for_each(|it| text.push_str(&format!("\\x{it:02x}")));
     }
     text
 }
@@ -176,12 +195,22 @@ mod tests {
             ("/a\0b", None),
             ("/a b", Some("/a\\x20b")),
         ] {
-            assert_eq!(ImgPath::new(text).ok().map(|it| it.to_string()).as_deref(), want, "{text}");
+            assert_eq!(
+                ImgPath::new(text).ok().map(|it| it.to_string()).as_deref(),
+                want,
+                "{text}"
+            );
         }
-        assert_eq!(ImgPath::from_archive(b"./usr/bin/").unwrap(), ImgPath::new("/usr/bin").unwrap());
+        assert_eq!(
+            ImgPath::from_archive(b"./usr/bin/").unwrap(),
+            ImgPath::new("/usr/bin").unwrap()
+        );
         assert_eq!(ImgPath::from_archive(b"./").unwrap(), ImgPath::root());
         assert_eq!(ImgPath::from_archive(b".").unwrap(), ImgPath::root());
-        assert_eq!(ImgPath::from_archive(b".config/x").unwrap(), ImgPath::new("/.config/x").unwrap());
+        assert_eq!(
+            ImgPath::from_archive(b".config/x").unwrap(),
+            ImgPath::new("/.config/x").unwrap()
+        );
         assert!(ImgPath::from_archive(b"../x").is_err());
     }
 
@@ -192,6 +221,10 @@ mod tests {
         assert_eq!(path.parent().unwrap().parent().unwrap(), ImgPath::root());
         assert_eq!(ImgPath::root().parent(), None);
         assert!(path.starts_with(&ImgPath::new("/a").unwrap()));
-        assert!(!ImgPath::new("/ab").unwrap().starts_with(&ImgPath::new("/a").unwrap()));
+        assert!(
+            !ImgPath::new("/ab")
+                .unwrap()
+                .starts_with(&ImgPath::new("/a").unwrap())
+        );
     }
 }

@@ -113,14 +113,25 @@ impl Timestamp {
 impl Meta {
     /// Returns the metadata of a file of root's.
     pub fn root_owned(mode: u16, mtime: Timestamp, layer: Layer) -> Self {
-        Self { mode, mtime, layer, ..Self::default() }
+        Self {
+            mode,
+            mtime,
+            layer,
+            ..Self::default()
+        }
     }
 }
 
 impl FileTree {
     /// Returns a tree with nothing but its root.
     pub fn new(root: Meta) -> Self {
-        Self { root: Dir { meta: root, entries: BTreeMap::new() }, files: Vec::new() }
+        Self {
+            root: Dir {
+                meta: root,
+                entries: BTreeMap::new(),
+            },
+            files: Vec::new(),
+        }
     }
 
     /// Returns the root.
@@ -152,7 +163,9 @@ impl FileTree {
 
     /// Walks all entries but the root itself, each directory before what is in it, names in byte order.
     pub fn walk(&self) -> Walk<'_> {
-        Walk { stack: vec![(ImgPath::root(), self.root.entries.iter())] }
+        Walk {
+            stack: vec![(ImgPath::root(), self.root.entries.iter())],
+        }
     }
 
     /// Returns how many names each file has.
@@ -176,7 +189,10 @@ impl FileId {
 impl Dir {
     /// Returns an empty directory.
     pub fn new(meta: Meta) -> Self {
-        Self { meta, entries: BTreeMap::new() }
+        Self {
+            meta,
+            entries: BTreeMap::new(),
+        }
     }
 
     /// Iterates in name order.

@@ -72,15 +72,34 @@ pub fn apply(
 
 /// Reads the base image: a plan's first step.
 fn start<'a>(plan: &Plan, blobs: &'a dyn Blobs, jobs: NonZeroUsize) -> Result<Work<'a>> {
-    let Some(Step::Base { digest, arch, root_label, boot_label }) = plan.steps.first() else {
+    let Some(Step::Base {
+        digest,
+        arch,
+        root_label,
+        boot_label,
+    }) = plan.steps.first()
+    else {
         return Err(Error::input("a plan begins with its base"));
     };
     let base = crate::open::open(blobs.open(*digest)?, *digest, blobs, jobs)?;
     let root = volumes::root(&base, root_label)?;
-    let boot = boot_label.as_ref().map(|label| volumes::boot(&base, label)).transpose()?;
+    let boot = boot_label
+        .as_ref()
+        .map(|label| volumes::boot(&base, label))
+        .transpose()?;
     let time = Timestamp::from_secs(plan.time);
     let packages = packages::Packages::open(&root.tree, *arch, time)?;
-    Ok(Work { base, root, boot, packages, seed: None, slack: 0, disk: None, time, blobs })
+    Ok(Work {
+        base,
+        root,
+        boot,
+        packages,
+        seed: None,
+        slack: 0,
+        disk: None,
+        time,
+        blobs,
+    })
 }
 
 impl Work<'_> {
@@ -88,26 +107,42 @@ impl Work<'_> {
         let (tree, time) = (&mut self.root.tree, self.time);
         match step {
             Step::Base { .. } => Err(Error::input("a plan has one base")),
-            Step::Unpack { digest, package } => self.packages.unpack(tree, package, *digest, self.blobs),
+            Step::Unpack { digest, package } => {
+                self.packages.unpack(tree, package, *digest, self.blobs)
+            }
             Step::Configure => self.packages.configure(tree),
             Step::Hold { pattern } => {
                 self.packages.hold(pattern);
                 Ok(())
             }
             Step::Dir { path, owner } => files::dir(tree, path, *owner, time),
-            Step::Put { path, owner, content, layer, .. } => {
+            Step::Put {
+                path,
+                owner,
+                content,
+                layer,
+                ..
+            } => {
                 let content = files::content(content, self.blobs)?;
                 files::put(tree, path, (*owner, content), *layer, time)
             }
-            Step::Untar { path, digest, strip } => files::untar(tree, path, (*digest, *strip), self.blobs, time),
+            Step::Untar {
+                path,
+                digest,
+                strip,
+            } => files::untar(tree, path, (*digest, *strip), self.blobs, time),
             Step::Link { path, target } => files::link(tree, path, target, time),
             Step::Remove { pattern } => files::remove(tree, pattern),
             Step::Empty { path } => files::empty(tree, path, time),
             Step::LockPasswords => lock_passwords(tree),
             Step::Unit { change, unit } => units::change(tree, unit, *change, time),
             Step::Depmod { kernel } => kernel::depmod(tree, kernel, time),
-            Step::Cmdline { word } => self.edit_boot("cmdline.txt", |text| boot::add_word(text, word)),
-            Step::Config { line } => self.edit_boot("config.txt", |text| boot::add_line(text, line)),
+            Step::Cmdline { word } => {
+                self.edit_boot("cmdline.txt", |text| boot::add_word(text, word))
+            }
+            Step::Config { line } => {
+                self.edit_boot("config.txt", |text| boot::add_line(text, line))
+            }
             Step::Seed { place, files } => self.seed(*place, files),
             Step::Size { slack, disk } => {
                 self.slack = slack.0;
@@ -119,7 +154,10 @@ impl Work<'_> {
 
     /// Changes a text file of the boot partition, keeping its time if nothing changes.
     fn edit_boot(&mut self, name: &str, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<()> {
-        let boot = self.boot.as_mut().ok_or_else(|| Error::input(format!("there is no boot partition with {name}")))?;
+        let boot = self
+            .boot
+            .as_mut()
+            .ok_or_else(|| Error::input(format!("there is no boot partition with {name}")))?;
         let path = ImgPath::new(format!("/{name}")).map_err(input(name.to_owned()))?;
         let content = boot
             .tree
@@ -137,9 +175,16 @@ impl Work<'_> {
 
 /// Locks every account of the image that has a password.
 fn lock_passwords(tree: &mut FileTree) -> Result<()> {
-    for name in ["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-"] {
+    for name in [
+        "/etc/shadow",
+        "/etc/shadow-",
+        "/etc/gshadow",
+        "/etc/gshadow-",
+    ] {
         let path = ImgPath::new(name).expect("a constant path");
-        let Some(content) = tree.content(&path) else { continue };
+        let Some(content) = tree.content(&path) else {
+            continue;
+        };
         let before = content.read_all(MAX_EDITED).map_err(input(name))?;
         let after = passwords::lock(&before);
         let real = tree.follow(&path).map_err(input(name))?;

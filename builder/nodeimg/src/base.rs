@@ -74,7 +74,10 @@ struct BaseFile {
 }
 
 /// What a base brings besides itself.
-pub(crate) type Extras = (BTreeMap<String, crate::profile::KeyFile>, BTreeMap<String, crate::profile::RepositoryFile>);
+pub(crate) type Extras = (
+    BTreeMap<String, crate::profile::KeyFile>,
+    BTreeMap<String, crate::profile::RepositoryFile>,
+);
 
 impl Base {
     /// Parses a base file.
@@ -82,11 +85,18 @@ impl Base {
         let it: BaseFile = toml_text::parse(file, bytes)?;
         let folder = it.url.rsplit_once('/').map_or("", |(folder, _)| folder);
         if folder.contains("/current") || folder.contains("/daily") {
-            return Err(Error::input(format!("{file}: {} names a place whose content changes", it.url))
-                .help("name a dated release folder"));
+            return Err(Error::input(format!(
+                "{file}: {} names a place whose content changes",
+                it.url
+            ))
+            .help("name a dated release folder"));
         }
         let beside = |other: &str| {
-            if other.contains("://") { other.to_owned() } else { format!("{folder}/{other}") }
+            if other.contains("://") {
+                other.to_owned()
+            } else {
+                format!("{folder}/{other}")
+            }
         };
         let base = Self {
             name: name.to_owned(),
@@ -124,12 +134,17 @@ pub(crate) fn fill(text: &str, values: &[(&str, &str)]) -> Result<String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
-        let (word, after) =
-            after.split_once('}').ok_or_else(|| Error::input(format!("{text:?} has a `{{` without `}}`")))?;
-        let value = values.iter().find(|(name, _)| *name == word).ok_or_else(|| {
-            let known: Vec<_> = values.iter().map(|(name, _)| *name).collect();
-            Error::input(format!("{text:?} names an unknown value `{word}`")).help(format!("known are {}", known.join(", ")))
-        })?;
+        let (word, after) = after
+            .split_once('}')
+            .ok_or_else(|| Error::input(format!("{text:?} has a `{{` without `}}`")))?;
+        let value = values
+            .iter()
+            .find(|(name, _)| *name == word)
+            .ok_or_else(|| {
+                let known: Vec<_> = values.iter().map(|(name, _)| *name).collect();
+                Error::input(format!("{text:?} names an unknown value `{word}`"))
+                    .help(format!("known are {}", known.join(", ")))
+            })?;
         out.push_str(before);
         out.push_str(value.1);
         rest = after;
@@ -149,7 +164,10 @@ pub(crate) fn repository(
     let suites = file.suites.ok_or_else(|| missing("suites"))?;
     Ok(Repository {
         url: url.trim_end_matches('/').to_owned(),
-        suites: suites.iter().map(|it| fill(it, values)).collect::<Result<_>>()?,
+        suites: suites
+            .iter()
+            .map(|it| fill(it, values))
+            .collect::<Result<_>>()?,
         components: file.components.unwrap_or_default(),
         keys: file.keys.ok_or_else(|| missing("keys"))?,
         priority: file.priority.unwrap_or(500),
@@ -158,5 +176,9 @@ pub(crate) fn repository(
 
 /// See [`repository`].
 pub(crate) fn key(name: &str, file: crate::profile::KeyFile) -> Result<Key> {
-    Key::new(name, &file.fingerprints.unwrap_or_default(), file.urls.unwrap_or_default())
+    Key::new(
+        name,
+        &file.fingerprints.unwrap_or_default(),
+        file.urls.unwrap_or_default(),
+    )
 }

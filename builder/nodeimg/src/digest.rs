@@ -43,7 +43,10 @@ impl Digest {
 
     /// Returns a UUID of version 8 (RFC 9562, section 5.8) for one purpose: the same for the same digest and purpose.
     pub fn uuid(&self, purpose: &str) -> [u8; 16] {
-        let hash = Sha256::new().chain_update(self.0).chain_update(purpose).finalize();
+        let hash = Sha256::new()
+            .chain_update(self.0)
+            .chain_update(purpose)
+            .finalize();
         let mut uuid = [0; 16];
         uuid.copy_from_slice(&hash[..16]);
         uuid[6] = (uuid[6] & 0x0f) | 0x80;
@@ -78,7 +81,9 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = || Error::input(format!("{text:?} is no SHA-256")).help("64 hexadecimal digits are wanted");
+        let bad = || {
+            Error::input(format!("{text:?} is no SHA-256")).help("64 hexadecimal digits are wanted")
+        };
         if text.len() != 64 || !text.is_ascii() {
             return Err(bad());
         }

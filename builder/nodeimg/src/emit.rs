@@ -65,20 +65,28 @@ pub fn emit(
     let mut beside = Vec::new();
     let (size, sha256) = match target.format {
         Format::Ova => {
-            let machine = plan.machine.as_ref().ok_or_else(|| Error::input("the profile describes no machine for an appliance"))?;
+            let machine = plan
+                .machine
+                .as_ref()
+                .ok_or_else(|| Error::input("the profile describes no machine for an appliance"))?;
             appliance::write(image, (plan, machine), target, &*draft, progress)?
         }
         Format::Vmdk => {
             let mut out = Stream::new(&*draft);
             let options = vmdk_options(image, target.name);
-            disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress).map_err(world(broken.as_str()))?;
+            disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress)
+                .map_err(world(broken.as_str()))?;
             out.finish().map_err(world(broken.as_str()))?
         }
         Format::Qcow2 => {
             let options = disk::qcow2::Qcow2Options::default();
-            let stats = disk::qcow2::write(&image.disk, &options, target.jobs, &*draft, progress).map_err(world(broken.as_str()))?;
+            let stats = disk::qcow2::write(&image.disk, &options, target.jobs, &*draft, progress)
+                .map_err(world(broken.as_str()))?;
             draft.set_len(stats.bytes).map_err(world(broken.as_str()))?;
-            (stats.bytes, Digest::of_source(&*draft).map_err(world(broken.as_str()))?)
+            (
+                stats.bytes,
+                Digest::of_source(&*draft).map_err(world(broken.as_str()))?,
+            )
         }
         Format::Raw | Format::Img => {
             let (map, ranges, sha256) = raw(image, target.jobs, &*draft, progress)?;
@@ -94,7 +102,8 @@ pub fn emit(
                 _ => Compression::Xz(XZ_PRESET),
             };
             let mut out = Stream::new(&*draft);
-            disk::compress::write(&image.disk, compression, target.jobs, &mut out, progress).map_err(world(broken.as_str()))?;
+            disk::compress::write(&image.disk, compression, target.jobs, &mut out, progress)
+                .map_err(world(broken.as_str()))?;
             let written = out.finish().map_err(world(broken.as_str()))?;
             let (map, ranges, _) = raw(image, target.jobs, &Nowhere, &mut |_| ())?;
             beside.push(block_map(target, &map, &ranges, sink)?);
@@ -103,7 +112,12 @@ pub fn emit(
     };
     draft.finish()?;
     beside.push(sums(&file, sha256, sink)?);
-    Ok(Artifact { file, size, sha256, beside })
+    Ok(Artifact {
+        file,
+        size,
+        sha256,
+        beside,
+    })
 }
 
 /// Swallows what is written: for a pass that only measures.
@@ -132,7 +146,12 @@ fn raw(
     Ok((map, ranges, whole))
 }
 
-fn block_map(target: &Target<'_>, map: &DataMap, ranges: &[Digest], sink: &dyn Sink) -> Result<String> {
+fn block_map(
+    target: &Target<'_>,
+    map: &DataMap,
+    ranges: &[Digest],
+    sink: &dyn Sink,
+) -> Result<String> {
     // A block map describes the disk, however its file is compressed; bmaptool looks for it under this name.
     let name = format!("{}.bmap", target.name);
     small(&name, bmap::text(map, ranges).as_bytes(), sink)?;
@@ -147,8 +166,12 @@ fn sums(file: &str, sha256: Digest, sink: &dyn Sink) -> Result<String> {
 
 fn small(name: &str, bytes: &[u8], sink: &dyn Sink) -> Result<()> {
     let draft = sink.create(name)?;
-    draft.write_all_at(bytes, 0).map_err(world(format!("writing {name}")))?;
-    draft.set_len(bytes.len() as u64).map_err(world(format!("writing {name}")))?;
+    draft
+        .write_all_at(bytes, 0)
+        .map_err(world(format!("writing {name}")))?;
+    draft
+        .set_len(bytes.len() as u64)
+        .map_err(world(format!("writing {name}")))?;
     draft.finish()
 }
 
@@ -167,5 +190,12 @@ fn vmdk_options<'a>(image: &Image, name: &str) -> VmdkOptions<'a> {
 /// Returns a UUID in its text form.
 fn uuid_text(uuid: [u8; 16]) -> String {
     let hex = crate::digest::hex(&uuid);
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }

@@ -37,12 +37,20 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Returns an error about what the user gave.
     pub fn input(what: impl Into<String>) -> Self {
-        Self::Input { what: what.into(), help: String::new(), source: None }
+        Self::Input {
+            what: what.into(),
+            help: String::new(),
+            source: None,
+        }
     }
 
     /// Returns an error about the world.
     pub fn world(what: impl Into<String>) -> Self {
-        Self::World { what: what.into(), help: String::new(), source: None }
+        Self::World {
+            what: what.into(),
+            help: String::new(),
+            source: None,
+        }
     }
 
     /// Adds what to do.

@@ -21,7 +21,12 @@ pub struct BaseFacts {
 }
 
 /// Reads a base image and returns what it has.
-pub fn inspect(base: &Base, digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<BaseFacts> {
+pub fn inspect(
+    base: &Base,
+    digest: Digest,
+    blobs: &dyn Blobs,
+    jobs: NonZeroUsize,
+) -> Result<BaseFacts> {
     let disk = crate::open::open(blobs.open(digest)?, digest, blobs, jobs)?;
     let root = volumes::root(&disk, &base.root_label)?;
     let path = ImgPath::new("/var/lib/dpkg/status").expect("a constant path");
@@ -31,15 +36,22 @@ pub fn inspect(base: &Base, digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsiz
         .ok_or_else(|| Error::input(format!("the base image has no {path}")))?
         .read_all(MAX_STATUS)
         .map_err(input(format!("{path} of the base image")))?;
-    Ok(BaseFacts { status, kernels: kernels(&root.tree) })
+    Ok(BaseFacts {
+        status,
+        kernels: kernels(&root.tree),
+    })
 }
 
 /// Returns the kernel releases that have a folder of modules with an index.
 fn kernels(tree: &FileTree) -> Vec<String> {
     let modules = ImgPath::new("/lib/modules").expect("a constant path");
-    let Some(dir) = tree.dir(&modules) else { return Vec::new() };
+    let Some(dir) = tree.dir(&modules) else {
+        return Vec::new();
+    };
     let has_index = |node: &Node| match node {
-        Node::Dir(dir) => dir.entries().any(|(name, _)| name.as_bytes() == b"modules.dep"),
+        Node::Dir(dir) => dir
+            .entries()
+            .any(|(name, _)| name.as_bytes() == b"modules.dep"),
         Node::File(_) => false,
     };
     let mut found: Vec<deb::Version> = dir

@@ -73,7 +73,11 @@ pub struct Signer {
 
 /// Returns the digest of all files a profile was read from.
 pub fn profile_digest(profile: &Profile) -> Digest {
-    let text: String = profile.sources.iter().map(|(path, digest)| format!("{digest}  {path}\n")).collect();
+    let text: String = profile
+        .sources
+        .iter()
+        .map(|(path, digest)| format!("{digest}  {path}\n"))
+        .collect();
     Digest::of(text.as_bytes())
 }
 
@@ -88,7 +92,11 @@ impl Lock {
             limit: it.size,
         };
         let mut wants = vec![want("base image".to_owned(), &self.base)];
-        wants.extend(self.packages.iter().map(|it| want(format!("{} {}", it.name, it.version), &it.deb)));
+        wants.extend(
+            self.packages
+                .iter()
+                .map(|it| want(format!("{} {}", it.name, it.version), &it.deb)),
+        );
         wants.extend(self.files.iter().map(|it| want(it.url.clone(), it)));
         wants
     }

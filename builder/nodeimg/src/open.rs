@@ -21,12 +21,20 @@ pub(crate) struct OpenDisk {
 }
 
 /// Opens an image; a compressed one is decoded once, and kept by the host under the digest of the image.
-pub(crate) fn open(source: Arc<dyn ReadAt>, digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<OpenDisk> {
+pub(crate) fn open(
+    source: Arc<dyn ReadAt>,
+    digest: Digest,
+    blobs: &dyn Blobs,
+    jobs: NonZeroUsize,
+) -> Result<OpenDisk> {
     let broken = || input(format!("image sha256:{digest} cannot be opened"));
     let disk = match disk::sniff(&source).map_err(broken())? {
-        Format::Xz | Format::Zst | Format::Gz => blobs.derive(&format!("{digest}.raw"), &mut |out| {
-            disk::compressed::decode(&source, jobs, MAX_DECODED, out, &mut |_| ()).map_err(std::io::Error::other)
-        })?,
+        Format::Xz | Format::Zst | Format::Gz => {
+            blobs.derive(&format!("{digest}.raw"), &mut |out| {
+                disk::compressed::decode(&source, jobs, MAX_DECODED, out, &mut |_| ())
+                    .map_err(std::io::Error::other)
+            })?
+        }
         Format::Raw | Format::Qcow2 | Format::Vmdk => disk::open(source).map_err(broken())?,
     };
     let table = table::read(&disk, SectorSize::B512).map_err(broken())?;

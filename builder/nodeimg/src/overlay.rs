@@ -171,27 +171,50 @@ struct Paths {
 pub fn load(shelf: &dyn Shelf, name: &str, values: &Values) -> Result<Overlay> {
     let manifest_path = format!("overlays/{name}/overlay.toml");
     let bytes = shelf.read(&manifest_path).ok_or_else(|| {
-        Error::input(format!("there is no overlay {name:?}")).help(format!("{manifest_path} is its manifest"))
+        Error::input(format!("there is no overlay {name:?}"))
+            .help(format!("{manifest_path} is its manifest"))
     })?;
     let manifest: Manifest = toml_text::parse(&manifest_path, &bytes)?;
     let place = |path: &str| ImgPath::new(path).map_err(input(manifest_path.clone()));
-    let mut overlay = Overlay { name: name.to_owned(), units: manifest.units, ..Overlay::default() };
+    let mut overlay = Overlay {
+        name: name.to_owned(),
+        units: manifest.units,
+        ..Overlay::default()
+    };
     let prefix = format!("overlays/{name}/files");
     let mut unused: Vec<&str> = manifest.file.iter().map(|it| it.path.as_str()).collect();
     for full in shelf.list(&prefix) {
         let path = &full[prefix.len()..];
         let entry = manifest.file.iter().find(|it| it.path == path);
         unused.retain(|it| *it != path);
-        let bytes = shelf.read(&full).ok_or_else(|| Error::world(format!("{full} vanished while it was read")))?;
-        let bytes = if entry.is_some_and(|it| it.template) { render(&full, &bytes, values)? } else { bytes };
-        let (mode, owner) = entry.map_or((None, None), |it| (it.mode.as_deref(), it.owner.as_deref()));
-        overlay.files.push(OverlayFile { path: place(path)?, owner: own(&manifest_path, mode, owner, 0o644)?, bytes });
+        let bytes = shelf
+            .read(&full)
+            .ok_or_else(|| Error::world(format!("{full} vanished while it was read")))?;
+        let bytes = if entry.is_some_and(|it| it.template) {
+            render(&full, &bytes, values)?
+        } else {
+            bytes
+        };
+        let (mode, owner) =
+            entry.map_or((None, None), |it| (it.mode.as_deref(), it.owner.as_deref()));
+        overlay.files.push(OverlayFile {
+            path: place(path)?,
+            owner: own(&manifest_path, mode, owner, 0o644)?,
+            bytes,
+        });
     }
     if let Some(path) = unused.first() {
-        return Err(Error::input(format!("{manifest_path} names {path}, which is not below {prefix}")));
+        return Err(Error::input(format!(
+            "{manifest_path} names {path}, which is not below {prefix}"
+        )));
     }
     for dir in manifest.dir {
-        let owner = own(&manifest_path, dir.mode.as_deref(), dir.owner.as_deref(), 0o755)?;
+        let owner = own(
+            &manifest_path,
+            dir.mode.as_deref(),
+            dir.owner.as_deref(),
+            0o755,
+        )?;
         overlay.dirs.push((place(&dir.path)?, owner));
     }
     for link in manifest.link {
@@ -201,7 +224,12 @@ pub fn load(shelf: &dyn Shelf, name: &str, values: &Values) -> Result<Overlay> {
         place(path)?;
     }
     overlay.remove = manifest.remove.paths;
-    overlay.empty = manifest.empty.paths.iter().map(|it| place(it)).collect::<Result<_>>()?;
+    overlay.empty = manifest
+        .empty
+        .paths
+        .iter()
+        .map(|it| place(it))
+        .collect::<Result<_>>()?;
     Ok(overlay)
 }
 
@@ -225,13 +253,18 @@ fn own(place: &str, mode: Option<&str>, owner: Option<&str>, default_mode: u16) 
 }
 
 fn render(file: &str, bytes: &[u8], values: &Values) -> Result<Vec<u8>> {
-    let text = std::str::from_utf8(bytes).map_err(input(format!("template {file} is not UTF-8 text")))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(input(format!("template {file} is not UTF-8 text")))?;
     let mut environment = minijinja::Environment::empty();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    let mut rendered = environment.render_str(text, minijinja::value::Serde(values)).map_err(|cause| {
-        let line = cause.line().map_or_else(String::new, |it| format!(", line {it}"));
-        Error::input(format!("template {file}{line} cannot be rendered")).because(cause)
-    })?;
+    let mut rendered = environment
+        .render_str(text, minijinja::value::Serde(values))
+        .map_err(|cause| {
+            let line = cause
+                .line()
+                .map_or_else(String::new, |it| format!(", line {it}"));
+            Error::input(format!("template {file}{line} cannot be rendered")).because(cause)
+        })?;
     // The engine drops one line end at the end of a template, which a file needs.
     if text.ends_with('\n') {
         rendered.push('\n');

@@ -27,7 +27,9 @@ pub enum Role {
 }
 
 /// What a file of an artifact is.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
+)]
 pub enum Format {
     /// A VirtualBox appliance.
     #[serde(rename = "ova")]
@@ -225,8 +227,15 @@ pub struct Network {
 
 impl Format {
     /// Every format, in the order help lists them.
-    pub const ALL: [Self; 7] =
-        [Self::Ova, Self::Vmdk, Self::Qcow2, Self::Raw, Self::Img, Self::ImgZst, Self::ImgXz];
+    pub const ALL: [Self; 7] = [
+        Self::Ova,
+        Self::Vmdk,
+        Self::Qcow2,
+        Self::Raw,
+        Self::Img,
+        Self::ImgZst,
+        Self::ImgXz,
+    ];
 
     /// Returns the name, which is the file's extension too.
     pub fn name(self) -> &'static str {
@@ -260,11 +269,26 @@ impl Role {
 
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "profile   {} ({}, {})", self.name, self.role.name(), self.base.arch)?;
+        writeln!(
+            f,
+            "profile   {} ({}, {})",
+            self.name,
+            self.role.name(),
+            self.base.arch
+        )?;
         writeln!(f, "base      {}", self.base.summary)?;
-        writeln!(f, "kube      {} with {}", self.kubernetes.version, self.kubernetes.pause_image)?;
+        writeln!(
+            f,
+            "kube      {} with {}",
+            self.kubernetes.version, self.kubernetes.pause_image
+        )?;
         for (name, repository) in &self.repositories {
-            writeln!(f, "repo      {name} {} {}", repository.url, repository.suites.join(" "))?;
+            writeln!(
+                f,
+                "repo      {name} {} {}",
+                repository.url,
+                repository.suites.join(" ")
+            )?;
         }
         writeln!(f, "install   {}", self.install.join(" "))?;
         writeln!(f, "hold      {}", self.hold.join(" "))?;

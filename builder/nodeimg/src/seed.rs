@@ -21,21 +21,41 @@ pub struct Membership<'a> {
 
 /// Returns the node of a cluster that a build is for.
 pub fn node(profile: &Profile, cluster: &Cluster, wanted: Option<&str>) -> Result<NodeName> {
-    let of_profile: Vec<&cluster::Node> =
-        cluster.nodes.iter().filter(|it| it.profile.as_str() == profile.name).collect();
-    let names = || of_profile.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ");
+    let of_profile: Vec<&cluster::Node> = cluster
+        .nodes
+        .iter()
+        .filter(|it| it.profile.as_str() == profile.name)
+        .collect();
+    let names = || {
+        of_profile
+            .iter()
+            .map(|it| it.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let node = match (wanted, of_profile.as_slice()) {
-        (Some(name), _) => cluster.nodes.iter().find(|it| it.name.as_str() == name).ok_or_else(|| {
-            Error::input(format!("cluster {} has no node {name:?}", cluster.name)).help(format!("of this profile are {}", names()))
-        })?,
+        (Some(name), _) => cluster
+            .nodes
+            .iter()
+            .find(|it| it.name.as_str() == name)
+            .ok_or_else(|| {
+                Error::input(format!("cluster {} has no node {name:?}", cluster.name))
+                    .help(format!("of this profile are {}", names()))
+            })?,
         (None, [node]) => node,
         (None, []) => {
-            return Err(Error::input(format!("cluster {} has no node of profile {:?}", cluster.name, profile.name))
-                .help("name one with --node, or change the profile of a node in the cluster's file"));
+            return Err(Error::input(format!(
+                "cluster {} has no node of profile {:?}",
+                cluster.name, profile.name
+            ))
+            .help("name one with --node, or change the profile of a node in the cluster's file"));
         }
         (None, _) => {
-            return Err(Error::input(format!("cluster {} has several nodes of profile {:?}", cluster.name, profile.name))
-                .help(format!("name one with --node: {}", names())));
+            return Err(Error::input(format!(
+                "cluster {} has several nodes of profile {:?}",
+                cluster.name, profile.name
+            ))
+            .help(format!("name one with --node: {}", names())));
         }
     };
     let role = match profile.role {
@@ -43,8 +63,14 @@ pub fn node(profile: &Profile, cluster: &Cluster, wanted: Option<&str>) -> Resul
         Role::Worker => cluster::Role::Worker,
     };
     if node.role != role {
-        return Err(Error::input(format!("node {} is a {}, but profile {:?} makes a {}", node.name, node.role.as_str(), profile.name, role.as_str()))
-            .help("build it with a profile of its role"));
+        return Err(Error::input(format!(
+            "node {} is a {}, but profile {:?} makes a {}",
+            node.name,
+            node.role.as_str(),
+            profile.name,
+            role.as_str()
+        ))
+        .help("build it with a profile of its role"));
     }
     Ok(node.name.clone())
 }
@@ -66,35 +92,53 @@ pub fn alone(profile: &Profile) -> Result<Vec<(String, Vec<u8>)>> {
             "ssh_authorized_keys": admin.ssh_keys,
         }],
     });
-    let cards = profile.network.uplink.iter().chain([&profile.network.cluster]);
-    let ethernets: serde_json::Map<String, Value> =
-        cards.map(|name| (name.clone(), json!({ "dhcp4": true, "optional": true }))).collect();
+    let cards = profile
+        .network
+        .uplink
+        .iter()
+        .chain([&profile.network.cluster]);
+    let ethernets: serde_json::Map<String, Value> = cards
+        .map(|name| (name.clone(), json!({ "dhcp4": true, "optional": true })))
+        .collect();
     let network = json!({ "version": 2, "renderer": "networkd", "ethernets": ethernets });
     // JSON is YAML, and has none of YAML's traps.
     let text = |value: &Value| serde_json::to_string_pretty(value).map_err(input("the seed"));
     let user_data = format!("#cloud-config\n{}\n", text(&user_data)?);
     let network = format!("{}\n", text(&network)?);
     let digest = Digest::of(format!("{user_data}{network}").as_bytes());
-    let meta = json!({ "instance-id": format!("nodeimg-{}", digest.short()), "local-hostname": hostname });
+    let meta =
+        json!({ "instance-id": format!("nodeimg-{}", digest.short()), "local-hostname": hostname });
     Ok(vec![
-        ("meta-data".to_owned(), format!("{}\n", text(&meta)?).into_bytes()),
+        (
+            "meta-data".to_owned(),
+            format!("{}\n", text(&meta)?).into_bytes(),
+        ),
         ("network-config".to_owned(), network.into_bytes()),
         ("user-data".to_owned(), user_data.into_bytes()),
     ])
 }
 
 /// Renders the seed's files by name. Their content holds secrets.
-pub fn seed(profile: &Profile, lock: &Lock, member: &Membership<'_>) -> Result<Vec<(String, Vec<u8>)>> {
+pub fn seed(
+    profile: &Profile,
+    lock: &Lock,
+    member: &Membership<'_>,
+) -> Result<Vec<(String, Vec<u8>)>> {
     let node = node(profile, member.cluster, member.node)?;
     let order = cluster::seed::Order {
         cluster: member.cluster,
         secrets: member.secrets,
         node: &node,
-        release: lock.kubernetes.parse().map_err(input("the locked version of Kubernetes"))?,
+        release: lock
+            .kubernetes
+            .parse()
+            .map_err(input("the locked version of Kubernetes"))?,
         nics: &nics(profile)?,
     };
     let seed = cluster::seed::render(&order).map_err(input(format!("the seed of node {node}")))?;
-    let file = |(name, text): (&str, cluster::Secret)| (name.to_owned(), text.expose().as_bytes().to_vec());
+    let file = |(name, text): (&str, cluster::Secret)| {
+        (name.to_owned(), text.expose().as_bytes().to_vec())
+    };
     Ok(seed.files().into_iter().map(file).collect())
 }
 

@@ -18,6 +18,9 @@ impl Shelf for BTreeMap<String, Vec<u8>> {
 
     fn list(&self, folder: &str) -> Vec<String> {
         let prefix = format!("{folder}/");
-        self.keys().filter(|it| it.starts_with(&prefix)).cloned().collect()
+        self.keys()
+            .filter(|it| it.starts_with(&prefix))
+            .cloned()
+            .collect()
     }
 }

@@ -43,16 +43,31 @@ pub enum Found {
 }
 
 /// Opens an image in any format nodeimg reads or writes; `digest` names a compressed one.
-pub fn open(source: Arc<dyn ReadAt>, digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<Shown> {
+pub fn open(
+    source: Arc<dyn ReadAt>,
+    digest: Digest,
+    blobs: &dyn Blobs,
+    jobs: NonZeroUsize,
+) -> Result<Shown> {
     let source = appliance_disk(source)?;
     let disk = open::open(source, digest, blobs, jobs)?;
     let mut volumes = Vec::new();
     for (partition, window) in volumes::windows(&disk)? {
         if let Ok((tree, facts)) = ext4::read(window.clone()) {
-            volumes.push(Shelved { partition, kind: "ext4", label: facts.label.escape_ascii().to_string(), tree });
+            volumes.push(Shelved {
+                partition,
+                kind: "ext4",
+                label: facts.label.escape_ascii().to_string(),
+                tree,
+            });
         } else if let Ok((tree, facts)) = fat::read(window) {
             let label = facts.label.map_or_else(String::new, |it| it.to_string());
-            volumes.push(Shelved { partition, kind: "fat", label, tree });
+            volumes.push(Shelved {
+                partition,
+                kind: "fat",
+                label,
+                tree,
+            });
         }
     }
     Ok(Shown { disk, volumes })
@@ -64,8 +79,14 @@ fn appliance_disk(source: Arc<dyn ReadAt>) -> Result<Arc<dyn ReadAt>> {
     if source.size() < 512 || source.read_exact_at(&mut magic, 257).is_err() || &magic != b"ustar" {
         return Ok(source);
     }
-    let mut archive = tar::Archive::new(crate::lock::Reader { source: source.clone(), at: 0 });
-    for entry in archive.entries_with_seek().map_err(input("the appliance"))? {
+    let mut archive = tar::Archive::new(crate::lock::Reader {
+        source: source.clone(),
+        at: 0,
+    });
+    for entry in archive
+        .entries_with_seek()
+        .map_err(input("the appliance"))?
+    {
         let entry = entry.map_err(input("the appliance"))?;
         if entry.path_bytes().ends_with(b".vmdk") {
             let window = Window::new(source.clone(), entry.raw_file_position(), entry.size())
@@ -84,8 +105,15 @@ impl Shown {
             text.push('\n');
         }
         for it in &self.volumes {
-            writeln!(text, "volume {} {} {:?} {} files", it.partition, it.kind, it.label, it.tree.walk().count())
-                .expect("a String takes all");
+            writeln!(
+                text,
+                "volume {} {} {:?} {} files",
+                it.partition,
+                it.kind,
+                it.label,
+                it.tree.walk().count()
+            )
+            .expect("a String takes all");
         }
         text
     }
@@ -102,8 +130,11 @@ impl Shown {
         }
         match volume.tree.content(&path) {
             Some(content) => Ok(Found::File(content.clone())),
-            None => Err(Error::input(format!("there is no file {path} on volume {:?}", volume.label))
-                .help("`--partition` looks at another one")),
+            None => Err(Error::input(format!(
+                "there is no file {path} on volume {:?}",
+                volume.label
+            ))
+            .help("`--partition` looks at another one")),
         }
     }
 
@@ -120,12 +151,24 @@ impl Shown {
 
     fn volume(&self, wanted: Option<&str>) -> Result<&Shelved> {
         let found = match wanted {
-            None => self.volumes.iter().find(|it| it.kind == "ext4").or_else(|| self.volumes.first()),
-            Some(text) => self.volumes.iter().find(|it| it.label == text || it.partition.to_string() == text),
+            None => self
+                .volumes
+                .iter()
+                .find(|it| it.kind == "ext4")
+                .or_else(|| self.volumes.first()),
+            Some(text) => self
+                .volumes
+                .iter()
+                .find(|it| it.label == text || it.partition.to_string() == text),
         };
         found.ok_or_else(|| {
-            let known: Vec<_> = self.volumes.iter().map(|it| format!("{} ({})", it.partition, it.label)).collect();
-            Error::input("there is no such volume in the image").help(format!("volumes are {}", known.join(", ")))
+            let known: Vec<_> = self
+                .volumes
+                .iter()
+                .map(|it| format!("{} ({})", it.partition, it.label))
+                .collect();
+            Error::input("there is no such volume in the image")
+                .help(format!("volumes are {}", known.join(", ")))
         })
     }
 }
@@ -149,7 +192,9 @@ fn line(tree: &FileTree, path: &ImgPath, node: &Node, layers: &Layers, text: &mu
             let File { meta, kind } = tree.file(*id);
             match kind {
                 FileKind::Regular(content) => ('-', meta, content.len().to_string()),
-                FileKind::Symlink(target) => ('l', meta, format!("-> {}", String::from_utf8_lossy(target))),
+                FileKind::Symlink(target) => {
+                    ('l', meta, format!("-> {}", String::from_utf8_lossy(target)))
+                }
                 FileKind::BlockDevice { major, minor } => ('b', meta, format!("{major},{minor}")),
                 FileKind::CharDevice { major, minor } => ('c', meta, format!("{major},{minor}")),
                 FileKind::Fifo => ('p', meta, String::new()),
@@ -158,8 +203,12 @@ fn line(tree: &FileTree, path: &ImgPath, node: &Node, layers: &Layers, text: &mu
         }
     };
     let layer = layers.of_path(path, meta);
-    writeln!(text, "{kind}{:04o} {:>5}:{:<5} {layer:<24} {path} {what}", meta.mode, meta.uid, meta.gid)
-        .expect("a String takes all");
+    writeln!(
+        text,
+        "{kind}{:04o} {:>5}:{:<5} {layer:<24} {path} {what}",
+        meta.mode, meta.uid, meta.gid
+    )
+    .expect("a String takes all");
 }
 
 /// Which layer a path came from, as far as the image itself tells.
@@ -172,9 +221,14 @@ struct Layers {
 
 impl Layers {
     fn of(tree: &FileTree) -> Result<Self> {
-        let mut layers = Self { of: BTreeMap::new(), time: None };
+        let mut layers = Self {
+            of: BTreeMap::new(),
+            time: None,
+        };
         let path = ImgPath::new(DESCRIPTION).expect("a constant path");
-        let Some(content) = tree.content(&path) else { return Ok(layers) };
+        let Some(content) = tree.content(&path) else {
+            return Ok(layers);
+        };
         let bytes = content.read_all(MAX_TEXT).map_err(input(DESCRIPTION))?;
         let text: Value = serde_json::from_slice(&bytes).map_err(input(DESCRIPTION))?;
         layers.time = text["time"].as_i64();
@@ -182,8 +236,15 @@ impl Layers {
             layers.package(tree, package["name"].as_str().unwrap_or_default())?;
         }
         for (overlay, paths) in text["overlays"].as_object().into_iter().flatten() {
-            for path in paths.as_array().into_iter().flatten().filter_map(Value::as_str) {
-                layers.of.insert(path.to_owned(), format!("overlay {overlay}"));
+            for path in paths
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+            {
+                layers
+                    .of
+                    .insert(path.to_owned(), format!("overlay {overlay}"));
             }
         }
         Ok(layers)
@@ -192,17 +253,25 @@ impl Layers {
     /// Takes a package's list; files of the base that an overlay or package replaced are the later one's.
     fn package(&mut self, tree: &FileTree, name: &str) -> Result<()> {
         let info = ImgPath::new("/var/lib/dpkg/info").expect("a constant path");
-        let Some(dir) = tree.dir(&info) else { return Ok(()) };
+        let Some(dir) = tree.dir(&info) else {
+            return Ok(());
+        };
         for (file, _) in dir.entries() {
-            let Some(stem) = file.as_bytes().strip_suffix(b".list") else { continue };
+            let Some(stem) = file.as_bytes().strip_suffix(b".list") else {
+                continue;
+            };
             if stem.split(|it| *it == b':').next() != Some(name.as_bytes()) {
                 continue;
             }
             let content = tree.content(&info.join(file));
-            let bytes = content.map_or_else(|| Ok(Vec::new()), |it| it.read_all(MAX_TEXT)).map_err(input(name.to_owned()))?;
+            let bytes = content
+                .map_or_else(|| Ok(Vec::new()), |it| it.read_all(MAX_TEXT))
+                .map_err(input(name.to_owned()))?;
             for path in String::from_utf8_lossy(&bytes).lines() {
                 let real = ImgPath::new(path).ok().and_then(|it| tree.locate(&it).ok());
-                let is_dir = real.as_ref().is_some_and(|it| matches!(tree.get(it), Some(Node::Dir(_))));
+                let is_dir = real
+                    .as_ref()
+                    .is_some_and(|it| matches!(tree.get(it), Some(Node::Dir(_))));
                 if let Some(real) = real.filter(|_| !is_dir) {
                     self.of.insert(real.to_string(), format!("package {name}"));
                 }

@@ -25,7 +25,10 @@ impl FromStr for Bytes {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let bad = || Error::input(format!("{text:?} is no size")).help("write a number and a unit: 4GiB, 512MiB, 2GB");
+        let bad = || {
+            Error::input(format!("{text:?} is no size"))
+                .help("write a number and a unit: 4GiB, 512MiB, 2GB")
+        };
         let (number, unit) = UNITS
             .iter()
             .find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))
@@ -38,7 +41,10 @@ impl FromStr for Bytes {
 impl fmt::Display for Bytes {
     /// Prints the largest binary unit that divides the size, so that what is printed can be parsed back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let binary = UNITS.iter().take(4).find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
+        let binary = UNITS
+            .iter()
+            .take(4)
+            .find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
         match binary {
             Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}B", self.0),

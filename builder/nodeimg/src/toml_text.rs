@@ -8,7 +8,9 @@ pub(crate) fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> 
     let text = std::str::from_utf8(bytes)
         .map_err(|cause| Error::input(format!("{file} is not UTF-8 text")).because(cause))?;
     toml::from_str(text).map_err(|cause| {
-        let line = cause.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        let line = cause
+            .span()
+            .map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}, line {line}"));
         let error = Error::input(format!("{place}: {}", cause.message()));
         match suggestion(cause.message()) {
@@ -51,7 +53,12 @@ mod tests {
 
     #[test]
     fn distances_count_letters() {
-        for (a, b, want) in [("slack", "slack", 0), ("slak", "slack", 1), ("overlay", "overlays", 1), ("", "abc", 3)] {
+        for (a, b, want) in [
+            ("slack", "slack", 0),
+            ("slak", "slack", 1),
+            ("overlay", "overlays", 1),
+            ("", "abc", 3),
+        ] {
             assert_eq!(distance(a, b), want, "{a} {b}");
         }
     }

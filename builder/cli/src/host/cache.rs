@@ -110,6 +110,7 @@ impl Cache {
     }
 
     /// Puts bytes into the cache and returns their digest.
+    #[cfg(test)]
     pub(crate) fn insert(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
         if self.open(digest)?.is_none() {

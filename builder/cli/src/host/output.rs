@@ -6,7 +6,6 @@
 
 use super::file::{FileOut, sync_folder};
 use super::{at, lock};
-use nodeimg::digest::Digest;
 use nodeimg::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -74,11 +73,6 @@ impl Partial {
         &self.out
     }
 
-    /// Returns the name the file will have.
-    pub(crate) fn goal(&self) -> &Path {
-        &self.goal
-    }
-
     /// Brings the bytes to the disk and gives the file its name, in place of an older file.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.out.sync().map_err(at("write", &self.path))?;
@@ -107,15 +101,6 @@ pub(crate) fn write(goal: &Path, bytes: &[u8]) -> Result<()> {
         .write_all(bytes)
         .map_err(at("write", goal))?;
     partial.finish()
-}
-
-/// Writes `<file>.sha256` beside a file, in the form that `sha256sum --check` reads, and returns its path.
-pub(crate) fn write_digest(file: &Path, digest: Digest) -> Result<PathBuf> {
-    let name = file.file_name().and_then(|it| it.to_str());
-    let name = name.ok_or_else(|| Error::input(format!("{} is no file name", file.display())))?;
-    let goal = folder_of(file).join(format!("{name}.sha256"));
-    write(&goal, format!("{digest}  {name}\n").as_bytes())?;
-    Ok(goal)
 }
 
 /// Removes the partial files of processes that are gone: those whose name begins so and that nobody locks.
@@ -171,15 +156,7 @@ mod tests {
         assert_eq!(fs::read(&goal).unwrap(), b"old");
         partial.finish().unwrap();
         assert_eq!(fs::read(&goal).unwrap(), b"new");
-        let digest = write_digest(&goal, Digest::of(b"new")).unwrap();
-        assert_eq!(
-            fs::read_to_string(digest).unwrap(),
-            format!("{}  a.img\n", Digest::of(b"new"))
-        );
-        assert_eq!(
-            names(&folder.path().join("deep")),
-            ["a.img", "a.img.sha256"]
-        );
+        assert_eq!(names(&folder.path().join("deep")), ["a.img"]);
     }
 
     #[test]

@@ -50,15 +50,28 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
     let sink = Folder(args.out.clone());
     let mut artifacts = Vec::new();
     for format in formats {
-        let stage = Stage::start(&host.report, &format!("{name}.{format}"), Some(image.disk.size()));
-        let target = Target { name: &name, format, jobs: host.jobs };
+        let stage = Stage::start(
+            &host.report,
+            &format!("{name}.{format}"),
+            Some(image.disk.size()),
+        );
+        let target = Target {
+            name: &name,
+            format,
+            jobs: host.jobs,
+        };
         let total = image.disk.size();
-        let artifact = emit::emit(&image, &plan, &target, &sink, &mut |at| stage.at(at, Some(total)))?;
+        let artifact = emit::emit(&image, &plan, &target, &sink, &mut |at| {
+            stage.at(at, Some(total));
+        })?;
         watch.lap(&artifact.file);
         artifacts.push((format, artifact));
     }
     for damaged in host.inputs.cache().take_damaged() {
-        host.voice.note(&format!("{} was damaged and was made anew", damaged.display()));
+        host.voice.note(&format!(
+            "{} was damaged and was made anew",
+            damaged.display()
+        ));
     }
     let summary = report::Summary {
         out: &args.out,
@@ -77,7 +90,8 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
 pub(super) fn plan(host: &Host, args: &Select) -> Result<()> {
     let selected = select::select(host, args)?;
     let plan = select::plan(host, &selected)?;
-    host.voice.result(plan.to_string().trim_end(), &nodeimg::plan::json(&plan));
+    host.voice
+        .result(plan.to_string().trim_end(), &nodeimg::plan::json(&plan));
     Ok(())
 }
 
@@ -86,9 +100,17 @@ pub(super) fn fetch(host: &Host, args: &Select) -> Result<()> {
     let selected = select::select(host, args)?;
     let wants = selected.lock.wants();
     let found = host.inputs.fetch(&wants)?;
-    let bytes: u64 = found.iter().map(|it| it.size()).sum();
-    let text = format!("{} inputs of profile {} are in the cache, {}", found.len(), selected.profile.name, report::size(bytes));
-    host.voice.result(&text, &serde_json::json!({ "event": "fetched", "inputs": found.len(), "bytes": bytes }));
+    let bytes: u64 = found.iter().map(ReadAt::size).sum();
+    let text = format!(
+        "{} inputs of profile {} are in the cache, {}",
+        found.len(),
+        selected.profile.name,
+        report::size(bytes)
+    );
+    host.voice.result(
+        &text,
+        &serde_json::json!({ "event": "fetched", "inputs": found.len(), "bytes": bytes }),
+    );
     Ok(())
 }
 

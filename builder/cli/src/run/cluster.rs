@@ -29,8 +29,13 @@ pub(super) fn run(host: &Host, command: ClusterCommand) -> Result<()> {
 fn init(host: &Host, name: &str, file: &Path) -> Result<()> {
     let made_file = !file.exists();
     if made_file {
-        let name: ClusterName = name.parse().map_err(|err| Error::input(format!("cluster name {name:?}")).because(err))?;
-        let text = cluster::default_for(&name, KUBERNETES.parse().context("the release of a new cluster")?);
+        let name: ClusterName = name
+            .parse()
+            .map_err(|err| Error::input(format!("cluster name {name:?}")).because(err))?;
+        let text = cluster::default_for(
+            &name,
+            KUBERNETES.parse().context("the release of a new cluster")?,
+        );
         output::write(file, text.as_bytes())?;
     }
     let cluster = read(file)?;
@@ -39,8 +44,14 @@ fn init(host: &Host, name: &str, file: &Path) -> Result<()> {
     let made_secrets = !stored.exists();
     let secrets = if made_secrets {
         let mut seed = [0; 32];
-        File::open("/dev/urandom").and_then(|mut it| it.read_exact(&mut seed)).context("drawing random numbers")?;
-        Secrets::new(cluster.name.clone(), RootSeed::new(seed), UnixTime(usage::unix_time()))
+        File::open("/dev/urandom")
+            .and_then(|mut it| it.read_exact(&mut seed))
+            .context("drawing random numbers")?;
+        Secrets::new(
+            cluster.name.clone(),
+            RootSeed::new(seed),
+            UnixTime(usage::unix_time()),
+        )
     } else {
         secrets(&stored, &cluster)?
     };
@@ -66,10 +77,21 @@ fn init(host: &Host, name: &str, file: &Path) -> Result<()> {
 
 fn check(host: &Host, file: &Path) -> Result<()> {
     let cluster = read(file)?;
-    let mut text = format!("cluster {} at {}, Kubernetes {}\n", cluster.name, cluster.endpoint, cluster.kubernetes);
+    let mut text = format!(
+        "cluster {} at {}, Kubernetes {}\n",
+        cluster.name, cluster.endpoint, cluster.kubernetes
+    );
     for node in &cluster.nodes {
-        let address = node.address.map_or_else(|| "by DHCP".to_owned(), |it| it.to_string());
-        text.push_str(&format!("{:<12} {:<20} {:<16} {}\n", node.role.as_str(), node.name.to_string(), address, node.profile));
+        let address = node
+            .address
+            .map_or_else(|| "by DHCP".to_owned(), |it| it.to_string());
+        text.push_str(&format!(
+            "{:<12} {:<20} {:<16} {}\n",
+            node.role.as_str(),
+            node.name.to_string(),
+            address,
+            node.profile
+        ));
     }
     let warnings = cluster.warnings();
     for warning in &warnings {
@@ -87,9 +109,13 @@ pub(super) fn load(host: &Host, file: &Path) -> Result<(Cluster, Secrets)> {
     }
     let stored = folder(file).join("secrets.toml");
     if !stored.exists() {
-        return Err(Error::input(format!("cluster {} has no secrets: {} does not exist", cluster.name, stored.display()))
-            .help(format!("nodeimg cluster init --file {}", file.display()))
-            .into());
+        return Err(Error::input(format!(
+            "cluster {} has no secrets: {} does not exist",
+            cluster.name,
+            stored.display()
+        ))
+        .help(format!("nodeimg cluster init --file {}", file.display()))
+        .into());
     }
     let secrets = secrets(&stored, &cluster)?;
     Ok((cluster, secrets))
@@ -97,13 +123,17 @@ pub(super) fn load(host: &Host, file: &Path) -> Result<(Cluster, Secrets)> {
 
 fn read(file: &Path) -> Result<Cluster> {
     let text = fs::read_to_string(file).map_err(|err| {
-        Error::input(format!("{} cannot be read", file.display())).because(err).help("nodeimg cluster init makes one")
+        Error::input(format!("{} cannot be read", file.display()))
+            .because(err)
+            .help("nodeimg cluster init makes one")
     })?;
-    Ok(cluster::parse(&text, &file.display().to_string()).map_err(|err| Error::input(err.to_string()))?)
+    Ok(cluster::parse(&text, &file.display().to_string())
+        .map_err(|err| Error::input(err.to_string()))?)
 }
 
 fn secrets(stored: &Path, cluster: &Cluster) -> Result<Secrets> {
-    let text = fs::read_to_string(stored).with_context(|| format!("reading {}", stored.display()))?;
+    let text =
+        fs::read_to_string(stored).with_context(|| format!("reading {}", stored.display()))?;
     let parsed = Secrets::parse(&text, &stored.display().to_string(), &cluster.name);
     Ok(parsed.map_err(|err| Error::input(err.to_string()))?)
 }
@@ -115,15 +145,23 @@ fn folder(file: &Path) -> PathBuf {
 
 /// Writes all files of the folder; nobody else may look into it, whatever the umask.
 fn write(folder: &Path, secrets: &Secrets, cluster: &Cluster) -> Result<()> {
-    let files = secrets.files(cluster).map_err(|err| Error::input(err.to_string()))?;
+    let files = secrets
+        .files(cluster)
+        .map_err(|err| Error::input(err.to_string()))?;
     for file in files {
         let path = folder.join(&file.name);
         let parent = path.parent().unwrap_or(folder);
-        DirBuilder::new().recursive(true).mode(0o700).create(parent).with_context(|| format!("making {}", parent.display()))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .with_context(|| format!("making {}", parent.display()))?;
         let partial = output::Partial::create(&path)?;
         let out = partial.out().file();
-        out.set_permissions(Permissions::from_mode(file.mode.bits())).with_context(|| format!("protecting {}", path.display()))?;
-        std::io::Write::write_all(&mut &*out, file.content.expose().as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+        out.set_permissions(Permissions::from_mode(file.mode.bits()))
+            .with_context(|| format!("protecting {}", path.display()))?;
+        std::io::Write::write_all(&mut &*out, file.content.expose().as_bytes())
+            .with_context(|| format!("writing {}", path.display()))?;
         partial.finish()?;
     }
     Ok(())

@@ -28,29 +28,49 @@ pub(super) fn select(host: &Host, args: &Select) -> Result<Selected> {
     profile.admin.ssh_keys.extend(ssh_keys(&args.ssh_key)?);
     let lock = locked(host, args, &profile)?;
     let (seed, node) = seeded(host, args, &profile, &lock)?;
-    Ok(Selected { profile, lock, node, seed })
+    Ok(Selected {
+        profile,
+        lock,
+        node,
+        seed,
+    })
 }
 
 /// Returns the plan of what was selected.
 pub(super) fn plan(host: &Host, selected: &Selected) -> Result<Plan> {
-    let order = Order { profile: &selected.profile, lock: &selected.lock, seed: selected.seed.clone() };
+    let order = Order {
+        profile: &selected.profile,
+        lock: &selected.lock,
+        seed: selected.seed.clone(),
+    };
     Ok(plan::plan(&order, &host.shelves)?)
 }
 
 /// Reads the lock, or makes it and writes it where it was looked for.
 fn locked(host: &Host, args: &Select, profile: &Profile) -> Result<Lock> {
-    let path = args.lock.clone().unwrap_or_else(|| PathBuf::from(format!("locks/{}.lock", profile.name)));
+    let path = args
+        .lock
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("locks/{}.lock", profile.name)));
     if path.exists() {
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let lock = lock::parse(&path.display().to_string(), &bytes)?;
         if lock.profile_digest != lock::profile_digest(profile) {
-            return Err(Error::input(format!("{} was made for another state of profile {:?}", path.display(), profile.name))
-                .help(format!("remove it to lock anew: rm {}", path.display()))
-                .into());
+            return Err(Error::input(format!(
+                "{} was made for another state of profile {:?}",
+                path.display(),
+                profile.name
+            ))
+            .help(format!("remove it to lock anew: rm {}", path.display()))
+            .into());
         }
         return Ok(lock);
     }
-    host.voice.note(&format!("locking profile {}: {} does not exist yet", profile.name, path.display()));
+    host.voice.note(&format!(
+        "locking profile {}: {} does not exist yet",
+        profile.name,
+        path.display()
+    ));
     let keyrings = keyrings(host);
     let mut profile = profile.clone();
     for (name, source) in &host.keys {
@@ -67,7 +87,10 @@ fn locked(host: &Host, args: &Select, profile: &Profile) -> Result<Lock> {
     };
     let lock = lock::lock(&profile, &means)?;
     output::write(&path, lock::render(&lock).as_bytes())?;
-    host.voice.note(&format!("wrote {}: keep it, the same lock gives the same bytes", path.display()));
+    host.voice.note(&format!(
+        "wrote {}: keep it, the same lock gives the same bytes",
+        path.display()
+    ));
     Ok(lock)
 }
 
@@ -83,12 +106,22 @@ fn keyrings(host: &Host) -> BTreeMap<String, Vec<u8>> {
 fn ssh_keys(given: &[String]) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     for text in given {
-        let is_key = text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-");
-        let lines = if is_key { text.clone() } else { fs::read_to_string(text).with_context(|| format!("reading SSH keys of {text}"))? };
-        let found = lines.lines().map(str::trim).filter(|it| !it.is_empty() && !it.starts_with('#'));
+        let is_key =
+            text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-");
+        let lines = if is_key {
+            text.clone()
+        } else {
+            fs::read_to_string(text).with_context(|| format!("reading SSH keys of {text}"))?
+        };
+        let found = lines
+            .lines()
+            .map(str::trim)
+            .filter(|it| !it.is_empty() && !it.starts_with('#'));
         for key in found {
             if key.contains("PRIVATE") || key.split_whitespace().count() < 2 {
-                return Err(Error::input(format!("{text} holds no public SSH keys")).help("name the file that ends in .pub").into());
+                return Err(Error::input(format!("{text} holds no public SSH keys"))
+                    .help("name the file that ends in .pub")
+                    .into());
             }
             keys.push(key.to_owned());
         }
@@ -108,16 +141,23 @@ fn seeded(host: &Host, args: &Select, profile: &Profile, lock: &Lock) -> Result<
                     .help("`nodeimg cluster init` makes cluster.toml; --cluster names another file")
                     .into());
             }
-            host.voice.note("no cluster.toml: the image joins nothing by itself");
+            host.voice
+                .note("no cluster.toml: the image joins nothing by itself");
             return Ok((seed::alone(profile)?, None));
         }
     };
     let (mut cluster, secrets) = cluster::load(host, &path)?;
     for key in &profile.admin.ssh_keys {
-        let key = key.parse().map_err(|err| Error::input(format!("SSH key {key:?}")).because(err))?;
+        let key = key
+            .parse()
+            .map_err(|err| Error::input(format!("SSH key {key:?}")).because(err))?;
         cluster.admin.ssh_keys.push(key);
     }
     let node = seed::node(profile, &cluster, args.node.as_deref())?.to_string();
-    let member = seed::Membership { cluster: &cluster, secrets: &secrets, node: Some(&node) };
+    let member = seed::Membership {
+        cluster: &cluster,
+        secrets: &secrets,
+        node: Some(&node),
+    };
     Ok((seed::seed(profile, lock, &member)?, Some(node)))
 }

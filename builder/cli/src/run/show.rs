@@ -15,7 +15,8 @@ use std::sync::Arc;
 /// Prints what is in an image.
 pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
     let (file, path) = split(&args.what);
-    let source: Arc<dyn ReadAt> = Arc::new(FileAt::open(Path::new(file)).with_context(|| format!("opening {file}"))?);
+    let source: Arc<dyn ReadAt> =
+        Arc::new(FileAt::open(Path::new(file)).with_context(|| format!("opening {file}"))?);
     let digest = Digest::of_source(&source).with_context(|| format!("reading {file}"))?;
     let shown = show::open(source, digest, &host.inputs, host.jobs)?;
     let partition = args.partition.as_deref();
@@ -23,13 +24,21 @@ pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
         None => {
             let (partitions, tree) = (shown.partitions(), shown.tree(partition)?);
             let lines: Vec<&str> = tree.lines().collect();
-            host.voice.result(&format!("{partitions}{}", tree.trim_end()), &json!({ "partitions": partitions, "files": lines }));
+            host.voice.result(
+                &format!("{partitions}{}", tree.trim_end()),
+                &json!({ "partitions": partitions, "files": lines }),
+            );
         }
         Some(path) => match shown.find(partition, path)? {
             Found::Listing(text) => {
-                host.voice.result(text.trim_end(), &json!({ "files": text.lines().collect::<Vec<_>>() }));
+                host.voice.result(
+                    text.trim_end(),
+                    &json!({ "files": text.lines().collect::<Vec<_>>() }),
+                );
             }
-            Found::File(content) => host.voice.bytes(&content).with_context(|| format!("reading {path}"))?,
+            Found::File(content) => {
+                crate::report::bytes(&content).with_context(|| format!("reading {path}"))?;
+            }
         },
     }
     Ok(())
@@ -47,16 +56,21 @@ fn split(what: &str) -> (&str, Option<&str>) {
 pub(super) fn profiles(host: &Host, args: &Profiles) -> Result<()> {
     if let Some(name) = &args.name {
         let profile = profile::load(&host.shelves, name)?;
-        host.voice.result(profile.to_string().trim_end(), &json!({ "profile": name, "text": profile.to_string() }));
+        host.voice.result(
+            profile.to_string().trim_end(),
+            &json!({ "profile": name, "text": profile.to_string() }),
+        );
         return Ok(());
     }
     let (mut text, mut list) = (String::new(), Vec::new());
     for name in profile::names(&host.shelves) {
-        let summary = profile::load(&host.shelves, &name).map_or_else(|err| format!("cannot be used: {err}"), |it| it.summary);
+        let summary = profile::load(&host.shelves, &name)
+            .map_or_else(|err| format!("cannot be used: {err}"), |it| it.summary);
         text.push_str(&format!("{name:<22} {summary}\n"));
         list.push(json!({ "name": name, "summary": summary }));
     }
-    host.voice.result(text.trim_end(), &json!({ "profiles": list }));
+    host.voice
+        .result(text.trim_end(), &json!({ "profiles": list }));
     Ok(())
 }
 

@@ -4,7 +4,12 @@ use crate::kubeadm::Action;
 use crate::{Cluster, Node, Release, Secrets};
 
 /// Writes the file of `node`.
-pub(super) fn render(cluster: &Cluster, secrets: &Secrets, node: &Node, release: Release) -> String {
+pub(super) fn render(
+    cluster: &Cluster,
+    secrets: &Secrets,
+    node: &Node,
+    release: Release,
+) -> String {
     let address = node.address.map(|it| it.to_string()).unwrap_or_default();
     let lines: Vec<String> = [
         ("NODEIMG_CLUSTER", cluster.name.to_string()),

@@ -17,7 +17,16 @@ pub(super) fn put(
 ) -> Result<()> {
     make_parent(tree, path, time, layer)?;
     let meta = meta(file.0, time, layer);
-    edit(path, tree.put(path, File { meta, kind: FileKind::Regular(file.1) }))?;
+    edit(
+        path,
+        tree.put(
+            path,
+            File {
+                meta,
+                kind: FileKind::Regular(file.1),
+            },
+        ),
+    )?;
     Ok(())
 }
 
@@ -34,26 +43,62 @@ pub(super) fn content(payload: &Payload, blobs: &dyn Blobs) -> Result<Content> {
 }
 
 /// Makes a directory, or changes the one that is there.
-pub(super) fn dir(tree: &mut FileTree, path: &ImgPath, owner: Owner, time: Timestamp) -> Result<()> {
+pub(super) fn dir(
+    tree: &mut FileTree,
+    path: &ImgPath,
+    owner: Owner,
+    time: Timestamp,
+) -> Result<()> {
     make_parent(tree, path, time, layer::OVERLAYS)?;
     edit(path, tree.put_dir(path, meta(owner, time, layer::OVERLAYS)))
 }
 
 /// Makes a symbolic link.
-pub(super) fn link(tree: &mut FileTree, path: &ImgPath, target: &str, time: Timestamp) -> Result<()> {
+pub(super) fn link(
+    tree: &mut FileTree,
+    path: &ImgPath,
+    target: &str,
+    time: Timestamp,
+) -> Result<()> {
     make_parent(tree, path, time, layer::OVERLAYS)?;
     let meta = Meta::root_owned(0o777, time, layer::OVERLAYS);
-    edit(path, tree.put(path, File { meta, kind: FileKind::Symlink(target.as_bytes().to_vec()) }))?;
+    edit(
+        path,
+        tree.put(
+            path,
+            File {
+                meta,
+                kind: FileKind::Symlink(target.as_bytes().to_vec()),
+            },
+        ),
+    )?;
     Ok(())
 }
 
 /// Empties a file that exists, keeping its mode and owner; makes it as root's, 0644, if it does not.
 pub(super) fn empty(tree: &mut FileTree, path: &ImgPath, time: Timestamp) -> Result<()> {
     let owner = match tree.file_at(path) {
-        Some(File { meta, kind: FileKind::Regular(_) }) => Owner { mode: meta.mode, uid: meta.uid, gid: meta.gid },
-        _ => Owner { mode: 0o644, uid: 0, gid: 0 },
+        Some(File {
+            meta,
+            kind: FileKind::Regular(_),
+        }) => Owner {
+            mode: meta.mode,
+            uid: meta.uid,
+            gid: meta.gid,
+        },
+        _ => Owner {
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+        },
     };
-    put(tree, path, (owner, Content::inline([])), layer::OVERLAYS, time)
+    put(
+        tree,
+        path,
+        (owner, Content::inline([])),
+        layer::OVERLAYS,
+        time,
+    )
 }
 
 /// Removes what a pattern names, with all below it; nothing there is fine.
@@ -62,7 +107,9 @@ pub(super) fn remove(tree: &mut FileTree, pattern: &str) -> Result<()> {
     let (Some(parent), Some(name)) = (pattern.parent(), pattern.file_name()) else {
         return Err(Error::input("an overlay removes `/`"));
     };
-    let Some(dir) = tree.dir(&parent) else { return Ok(()) };
+    let Some(dir) = tree.dir(&parent) else {
+        return Ok(());
+    };
     let matching: Vec<ImgPath> = dir
         .entries()
         .filter(|(entry, _)| matches(name.as_bytes(), entry.as_bytes()))
@@ -78,8 +125,12 @@ pub(super) fn remove(tree: &mut FileTree, pattern: &str) -> Result<()> {
 pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let mut parts = pattern.split(|it| *it == b'*');
     let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
     for part in parts {
         match rest.windows(part.len().max(1)).position(|it| it == part) {
             Some(at) => rest = &rest[at + part.len()..],
@@ -106,7 +157,9 @@ pub(super) fn untar(
         if names.is_empty() {
             continue;
         }
-        let path = names.iter().fold(folder.clone(), |path, name| path.join(name));
+        let path = names
+            .iter()
+            .fold(folder.clone(), |path, name| path.join(name));
         make_parent(tree, &path, time, layer::OVERLAYS)?;
         match entry.node {
             super::tarball::Node::Dir => {
@@ -115,12 +168,26 @@ pub(super) fn untar(
                 }
             }
             super::tarball::Node::File(kind) => {
-                edit(&path, tree.put(&path, File { meta: entry.meta, kind }))?;
+                edit(
+                    &path,
+                    tree.put(
+                        &path,
+                        File {
+                            meta: entry.meta,
+                            kind,
+                        },
+                    ),
+                )?;
             }
             super::tarball::Node::HardLink(target) => {
-                let target = target.names().skip(usize::from(strip)).fold(folder.clone(), |path, name| path.join(&name));
+                let target = target
+                    .names()
+                    .skip(usize::from(strip))
+                    .fold(folder.clone(), |path, name| path.join(&name));
                 let Some(Node::File(id)) = tree.get(&target) else {
-                    return Err(Error::input(format!("tarball sha256:{digest}: {path} links to {target}, which is not there")));
+                    return Err(Error::input(format!(
+                        "tarball sha256:{digest}: {path} links to {target}, which is not there"
+                    )));
                 };
                 let id = *id;
                 tree.put_name(&path, id).map_err(input(broken.as_str()))?;
@@ -132,11 +199,21 @@ pub(super) fn untar(
 
 fn make_parent(tree: &mut FileTree, path: &ImgPath, time: Timestamp, layer: Layer) -> Result<()> {
     let parent = path.parent().unwrap_or_else(ImgPath::root);
-    edit(path, tree.make_dirs(&parent, &Meta::root_owned(0o755, time, layer)))
+    edit(
+        path,
+        tree.make_dirs(&parent, &Meta::root_owned(0o755, time, layer)),
+    )
 }
 
 fn meta(owner: Owner, mtime: Timestamp, layer: Layer) -> Meta {
-    Meta { mode: owner.mode, uid: owner.uid, gid: owner.gid, mtime, layer, ..Meta::default() }
+    Meta {
+        mode: owner.mode,
+        uid: owner.uid,
+        gid: owner.gid,
+        mtime,
+        layer,
+        ..Meta::default()
+    }
 }
 
 fn edit<T>(path: &ImgPath, result: std::result::Result<T, EditError>) -> Result<T> {
@@ -163,17 +240,36 @@ mod tests {
             ("a*b*c", "aXcYb", false),
             ("a**b", "ab", true),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), want, "{pattern} {name}");
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                want,
+                "{pattern} {name}"
+            );
         }
     }
 
     #[test]
     fn removal_is_of_what_matches() {
         let mut tree = FileTree::new(Meta::default());
-        let owner = Owner { mode: 0o600, uid: 0, gid: 0 };
-        for path in ["/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_config", "/var/x/y"] {
+        let owner = Owner {
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+        };
+        for path in [
+            "/etc/ssh/ssh_host_rsa_key",
+            "/etc/ssh/ssh_config",
+            "/var/x/y",
+        ] {
             let path = ImgPath::new(path).unwrap();
-            put(&mut tree, &path, (owner, Content::inline(*b"x")), Layer(0), Timestamp::default()).unwrap();
+            put(
+                &mut tree,
+                &path,
+                (owner, Content::inline(*b"x")),
+                Layer(0),
+                Timestamp::default(),
+            )
+            .unwrap();
         }
         remove(&mut tree, "/etc/ssh/ssh_host_*").unwrap();
         remove(&mut tree, "/var/*").unwrap();
@@ -181,7 +277,18 @@ mod tests {
         assert!(remove(&mut tree, "/").is_err());
         let left: Vec<String> = tree.walk().map(|(path, _)| path.to_string()).collect();
         assert_eq!(left, ["/etc", "/etc/ssh", "/etc/ssh/ssh_config", "/var"]);
-        empty(&mut tree, &ImgPath::new("/etc/ssh/ssh_config").unwrap(), Timestamp::default()).unwrap();
-        assert_eq!(tree.file_at(&ImgPath::new("/etc/ssh/ssh_config").unwrap()).unwrap().meta.mode, 0o600);
+        empty(
+            &mut tree,
+            &ImgPath::new("/etc/ssh/ssh_config").unwrap(),
+            Timestamp::default(),
+        )
+        .unwrap();
+        assert_eq!(
+            tree.file_at(&ImgPath::new("/etc/ssh/ssh_config").unwrap())
+                .unwrap()
+                .meta
+                .mode,
+            0o600
+        );
     }
 }

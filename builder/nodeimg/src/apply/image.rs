@@ -64,13 +64,19 @@ pub(super) fn finish(mut work: Work<'_>, plan: &Plan) -> Result<Image> {
     }
     if let Some(files) = &work.seed {
         let number = add_seed_partition(&mut table, digest)?;
-        let range = table.byte_range(table.partition(number).map_err(input("the seed's partition"))?);
+        let range = table.byte_range(
+            table
+                .partition(number)
+                .map_err(input("the seed's partition"))?,
+        );
         let volume = seed::volume(files, range.end - range.start, digest, work.time)?;
         place(&mut builder, &table, number, Arc::new(volume))?;
         edited.push(number);
     }
     travel(&mut builder, &table, &work.base, &edited)?;
-    let size = table.smallest_disk(MIB).max(work.disk.unwrap_or(0).next_multiple_of(MIB));
+    let size = table
+        .smallest_disk(MIB)
+        .max(work.disk.unwrap_or(0).next_multiple_of(MIB));
     for (at, bytes) in table.render(size).map_err(input("the partition table"))? {
         builder.bytes(at, bytes);
     }
@@ -80,7 +86,12 @@ pub(super) fn finish(mut work: Work<'_>, plan: &Plan) -> Result<Image> {
         root_size: root_place.end - root_place.start,
         root_files: work.root.tree.walk().count(),
     };
-    Ok(Image { disk: Arc::new(disk), table, notes, plan: digest })
+    Ok(Image {
+        disk: Arc::new(disk),
+        table,
+        notes,
+        plan: digest,
+    })
 }
 
 /// Lays the root file system out at its content's size and the slack.
@@ -99,15 +110,26 @@ fn place_root(table: &mut Table, work: &Work<'_>, bytes: u64) -> Result<()> {
     let number = work.root.partition;
     let start = table.partition(number).map_err(broken())?.start;
     if let Some(behind) = table.partitions.iter().find(|it| it.start > start) {
-        return Err(Error::input(format!("partition {} of the base lies behind the root file system's", behind.number))
-            .help("a base whose root partition is the last on its disk is wanted, so that it can grow"));
+        return Err(Error::input(format!(
+            "partition {} of the base lies behind the root file system's",
+            behind.number
+        ))
+        .help(
+            "a base whose root partition is the last on its disk is wanted, so that it can grow",
+        ));
     }
     let sectors = bytes / table.sector.bytes();
-    table.set_end(number, Lba(start.0 + sectors)).map_err(broken())
+    table
+        .set_end(number, Lba(start.0 + sectors))
+        .map_err(broken())
 }
 
 fn boot_size(table: &Table, number: u32) -> Result<u64> {
-    let range = table.byte_range(table.partition(number).map_err(input("the boot partition"))?);
+    let range = table.byte_range(
+        table
+            .partition(number)
+            .map_err(input("the boot partition"))?,
+    );
     Ok(range.end - range.start)
 }
 
@@ -119,7 +141,12 @@ fn boot_volume(tree: &FileTree, facts: &fat::Facts, size: u64, work: &Work<'_>) 
 }
 
 /// Places a volume in its partition.
-fn place(builder: &mut MosaicBuilder, table: &Table, number: u32, volume: Arc<dyn ReadAt>) -> Result<Range<u64>> {
+fn place(
+    builder: &mut MosaicBuilder,
+    table: &Table,
+    number: u32,
+    volume: Arc<dyn ReadAt>,
+) -> Result<Range<u64>> {
     let range = table.byte_range(table.partition(number).map_err(input("a partition"))?);
     let len = volume.size().min(range.end - range.start);
     builder.place(range.start, volume, 0, len);
@@ -129,18 +156,32 @@ fn place(builder: &mut MosaicBuilder, table: &Table, number: u32, volume: Arc<dy
 /// Adds a partition for the seed in the gap before the first one, where it is in nobody's way.
 fn add_seed_partition(table: &mut Table, plan: Digest) -> Result<u32> {
     let Scheme::Gpt { first_usable, .. } = &table.scheme else {
-        return Err(Error::input("a seed's partition needs a disk with a GPT").help("let the base's seed be `boot-partition`"));
+        return Err(Error::input("a seed's partition needs a disk with a GPT")
+            .help("let the base's seed be `boot-partition`"));
     };
     let per_4k = 4096 / table.sector.bytes();
     let start = first_usable.0.next_multiple_of(per_4k.max(1));
-    let first = table.partitions.iter().map(|it| it.start.0).min().unwrap_or(0);
+    let first = table
+        .partitions
+        .iter()
+        .map(|it| it.start.0)
+        .min()
+        .unwrap_or(0);
     let sectors = first.saturating_sub(start) / per_4k * per_4k;
     // Nobody gains by a larger one where a base leaves a larger gap.
     let sectors = sectors.min(4 * MIB / table.sector.bytes());
     if sectors * table.sector.bytes() < MIN_SEED {
-        return Err(Error::input("the base leaves no gap before its first partition for the seed"));
+        return Err(Error::input(
+            "the base leaves no gap before its first partition for the seed",
+        ));
     }
-    let number = table.partitions.iter().map(|it| it.number).max().unwrap_or(0) + 1;
+    let number = table
+        .partitions
+        .iter()
+        .map(|it| it.number)
+        .max()
+        .unwrap_or(0)
+        + 1;
     let kind = Kind::Gpt {
         type_guid: BASIC_DATA.parse().expect("a constant GUID"),
         unique_guid: Guid(plan.uuid("seed partition")),
@@ -148,21 +189,46 @@ fn add_seed_partition(table: &mut Table, plan: Digest) -> Result<u32> {
         name: GptName::new("CIDATA").expect("a short name"),
     };
     table
-        .add(Partition { number, start: Lba(start), sectors, kind })
+        .add(Partition {
+            number,
+            start: Lba(start),
+            sectors,
+            kind,
+        })
         .map_err(input("the seed's partition"))?;
     Ok(number)
 }
 
 /// Places what is not edited as it stands in the base: other partitions, and the boot loader's gap of an MBR disk.
-fn travel(builder: &mut MosaicBuilder, table: &Table, base: &crate::open::OpenDisk, edited: &[u32]) -> Result<()> {
-    for partition in table.partitions.iter().filter(|it| !edited.contains(&it.number) && !is_extended(it)) {
+fn travel(
+    builder: &mut MosaicBuilder,
+    table: &Table,
+    base: &crate::open::OpenDisk,
+    edited: &[u32],
+) -> Result<()> {
+    for partition in table
+        .partitions
+        .iter()
+        .filter(|it| !edited.contains(&it.number) && !is_extended(it))
+    {
         let range = table.byte_range(partition);
         let window = Window::new(base.disk.clone(), range.start, range.end - range.start)
-            .ok_or_else(|| Error::input(format!("partition {} lies past the end of the base", partition.number)))?;
+            .ok_or_else(|| {
+                Error::input(format!(
+                    "partition {} lies past the end of the base",
+                    partition.number
+                ))
+            })?;
         builder.place(range.start, Arc::new(window), 0, range.end - range.start);
     }
     if matches!(table.scheme, Scheme::Mbr { .. }) {
-        let first = table.partitions.iter().map(|it| it.start.0).min().unwrap_or(1) * table.sector.bytes();
+        let first = table
+            .partitions
+            .iter()
+            .map(|it| it.start.0)
+            .min()
+            .unwrap_or(1)
+            * table.sector.bytes();
         let start = table.sector.bytes();
         builder.place(start, base.disk.clone(), start, first.saturating_sub(start));
     }
@@ -171,5 +237,11 @@ fn travel(builder: &mut MosaicBuilder, table: &Table, base: &crate::open::OpenDi
 
 /// An extended partition is a place for others, not a volume.
 fn is_extended(partition: &Partition) -> bool {
-    matches!(partition.kind, Kind::Primary { type_code: 0x05 | 0x0f | 0x85, active: Active::Yes | Active::No })
+    matches!(
+        partition.kind,
+        Kind::Primary {
+            type_code: 0x05 | 0x0f | 0x85,
+            active: Active::Yes | Active::No
+        }
+    )
 }

@@ -14,34 +14,56 @@ const MAX_MODULE: u64 = 512 << 20;
 
 /// Makes the indexes of a kernel's modules say what is there.
 pub(super) fn depmod(tree: &mut FileTree, kernel: &str, time: Timestamp) -> Result<()> {
-    let folder = ImgPath::new(format!("/lib/modules/{kernel}")).map_err(input("the kernel's release"))?;
-    let folder = tree.follow(&folder).map_err(input(format!("kernel {kernel}")))?;
+    let folder =
+        ImgPath::new(format!("/lib/modules/{kernel}")).map_err(input("the kernel's release"))?;
+    let folder = tree
+        .follow(&folder)
+        .map_err(input(format!("kernel {kernel}")))?;
     let modules = modules(tree, &folder)?;
     let dep = text(tree, &folder, "modules.dep")?;
-    let indexed: BTreeSet<&str> =
-        std::str::from_utf8(&dep).unwrap_or_default().lines().filter_map(|it| it.split(':').next()).collect();
-    let new: Vec<&str> = modules.keys().map(String::as_str).filter(|it| !indexed.contains(it)).collect();
+    let indexed: BTreeSet<&str> = std::str::from_utf8(&dep)
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|it| it.split(':').next())
+        .collect();
+    let new: Vec<&str> = modules
+        .keys()
+        .map(String::as_str)
+        .filter(|it| !indexed.contains(it))
+        .collect();
     if new.is_empty() && !dep.is_empty() {
         return Ok(());
     }
     let load = |path: &str| -> io::Result<Vec<u8>> {
-        let content = modules.get(path).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let content = modules
+            .get(path)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         content.read_all(MAX_MODULE)
     };
     let indexes = if dep.is_empty() {
         let load = |at: usize| load(new[at]);
-        let all = Modules { paths: &new, load: &load };
+        let all = Modules {
+            paths: &new,
+            load: &load,
+        };
         let (order, builtin, builtin_modinfo) = (
             text(tree, &folder, "modules.order")?,
             text(tree, &folder, "modules.builtin")?,
             text(tree, &folder, "modules.builtin.modinfo")?,
         );
-        let kernel = Kernel { order: &order, builtin: &builtin, builtin_modinfo: &builtin_modinfo, search: kmod::SEARCH };
+        let kernel = Kernel {
+            order: &order,
+            builtin: &builtin,
+            builtin_modinfo: &builtin_modinfo,
+            search: kmod::SEARCH,
+        };
         kmod::index(&all, &kernel)
     } else {
         extend(tree, &folder, &dep, &new, &load)?
     };
-    let indexes = indexes.map_err(input(format!("the module indexes of kernel {kernel} cannot be made")))?;
+    let indexes = indexes.map_err(input(format!(
+        "the module indexes of kernel {kernel} cannot be made"
+    )))?;
     write(tree, &folder, indexes, time)
 }
 
@@ -61,10 +83,22 @@ fn extend(
         text(tree, folder, "modules.order")?,
     );
     let load_old = |path: &str| load(path);
-    let existing =
-        Existing { dep, alias: &alias, softdep: &softdep, symbols: &symbols, order: &order, load: &load_old };
+    let existing = Existing {
+        dep,
+        alias: &alias,
+        softdep: &softdep,
+        symbols: &symbols,
+        order: &order,
+        load: &load_old,
+    };
     let load_new = |at: usize| load(new[at]);
-    Ok(kmod::extend(&existing, &Modules { paths: new, load: &load_new }))
+    Ok(kmod::extend(
+        &existing,
+        &Modules {
+            paths: new,
+            load: &load_new,
+        },
+    ))
 }
 
 /// Returns the modules below a kernel's folder by their paths in it.
@@ -72,14 +106,20 @@ fn modules(tree: &FileTree, folder: &ImgPath) -> Result<BTreeMap<String, Content
     let mut found = BTreeMap::new();
     let mut folders = vec![(String::new(), folder.clone())];
     while let Some((prefix, at)) = folders.pop() {
-        let dir = tree.dir(&at).ok_or_else(|| Error::input(format!("{at} is not a directory")))?;
+        let dir = tree
+            .dir(&at)
+            .ok_or_else(|| Error::input(format!("{at} is not a directory")))?;
         for (name, node) in dir.entries() {
-            let Ok(text) = std::str::from_utf8(name.as_bytes()) else { continue };
+            let Ok(text) = std::str::from_utf8(name.as_bytes()) else {
+                continue;
+            };
             let path = format!("{prefix}{text}");
             match node {
                 Node::Dir(_) => folders.push((format!("{path}/"), at.join(name))),
                 Node::File(id) => {
-                    let is_module = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|it| path.ends_with(it));
+                    let is_module = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"]
+                        .iter()
+                        .any(|it| path.ends_with(it));
                     if let FileKind::Regular(content) = &tree.file(*id).kind
                         && is_module
                     {
@@ -99,11 +139,19 @@ fn text(tree: &FileTree, folder: &ImgPath, name: &str) -> Result<Vec<u8>> {
     tree.content(&path).map_or_else(|| Ok(Vec::new()), read)
 }
 
-fn write(tree: &mut FileTree, folder: &ImgPath, indexes: Vec<IndexFile>, time: Timestamp) -> Result<()> {
+fn write(
+    tree: &mut FileTree,
+    folder: &ImgPath,
+    indexes: Vec<IndexFile>,
+    time: Timestamp,
+) -> Result<()> {
     for IndexFile { name, bytes } in indexes {
         let path = ImgPath::new(format!("{folder}/{name}")).map_err(input(name))?;
         let meta = Meta::root_owned(0o644, time, layer::MADE);
-        let file = File { meta, kind: FileKind::Regular(Content::inline(bytes)) };
+        let file = File {
+            meta,
+            kind: FileKind::Regular(Content::inline(bytes)),
+        };
         tree.put(&path, file).map_err(input(name))?;
     }
     Ok(())

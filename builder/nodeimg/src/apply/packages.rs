@@ -27,7 +27,9 @@ pub(super) fn inflated(digest: Digest, blobs: &dyn Blobs) -> Result<deb::Package
     let broken = format!("package sha256:{digest}");
     let archive = Archive::open(&blobs.open(digest)?).map_err(input(broken.as_str()))?;
     let tar = blobs.derive(&format!("{digest}.data.tar"), &mut |out| {
-        archive.decode_data(&mut Append { out, at: 0 }, MAX_DATA).map_err(io::Error::other)
+        archive
+            .decode_data(&mut Append { out, at: 0 }, MAX_DATA)
+            .map_err(io::Error::other)
     })?;
     archive.package(tar).map_err(input(broken.as_str()))
 }
@@ -54,20 +56,39 @@ impl Packages {
     /// Reads the base's database.
     pub(super) fn open(tree: &FileTree, arch: Arch, time: Timestamp) -> Result<Self> {
         let native = deb::Arch::new(&arch.to_string()).map_err(input("the base's architecture"))?;
-        let dpkg = Dpkg::read(tree, native, PathFilters::Heeded).map_err(input("the base's package database"))?;
-        Ok(Self { dpkg, stamp: Stamp { layer: layer::PACKAGES, time }, first_boot: Vec::new() })
+        let dpkg = Dpkg::read(tree, native, PathFilters::Heeded)
+            .map_err(input("the base's package database"))?;
+        Ok(Self {
+            dpkg,
+            stamp: Stamp {
+                layer: layer::PACKAGES,
+                time,
+            },
+            first_boot: Vec::new(),
+        })
     }
 
     /// Unpacks a package.
-    pub(super) fn unpack(&mut self, tree: &mut FileTree, name: &str, digest: Digest, blobs: &dyn Blobs) -> Result<()> {
+    pub(super) fn unpack(
+        &mut self,
+        tree: &mut FileTree,
+        name: &str,
+        digest: Digest,
+        blobs: &dyn Blobs,
+    ) -> Result<()> {
         let package = inflated(digest, blobs)?;
-        self.dpkg.unpack(tree, &package, self.stamp).map_err(input(format!("package {name} cannot be unpacked")))?;
+        self.dpkg
+            .unpack(tree, &package, self.stamp)
+            .map_err(input(format!("package {name} cannot be unpacked")))?;
         Ok(())
     }
 
     /// Configures what can be.
     pub(super) fn configure(&mut self, tree: &mut FileTree) -> Result<()> {
-        let outcomes = self.dpkg.configure(tree, self.stamp).map_err(input("packages cannot be configured"))?;
+        let outcomes = self
+            .dpkg
+            .configure(tree, self.stamp)
+            .map_err(input("packages cannot be configured"))?;
         for (id, outcome) in outcomes {
             if let Outcome::LeftUnpacked { reason } = outcome {
                 self.first_boot.push((id.to_string(), reason));
@@ -90,17 +111,24 @@ impl Packages {
     /// Writes the database into the tree, with a mark if the first boot has something to finish.
     pub(super) fn finish(&mut self, tree: &mut FileTree) -> Result<Vec<(String, String)>> {
         let broken = String::from("the package database cannot be written");
-        self.dpkg.write(tree, self.stamp).map_err(input(broken.as_str()))?;
+        self.dpkg
+            .write(tree, self.stamp)
+            .map_err(input(broken.as_str()))?;
         let pending = self.dpkg.pending();
         for id in &pending.triggered {
-            self.first_boot.push((id.to_string(), "triggers are to be processed".to_owned()));
+            self.first_boot
+                .push((id.to_string(), "triggers are to be processed".to_owned()));
         }
         if pending.needs_first_boot() {
             let path = ImgPath::new(PENDING).expect("a constant path");
             let root = Meta::root_owned(0o755, self.stamp.time, layer::MADE);
-            tree.make_dirs(&path.parent().expect("not the root"), &root).map_err(input(broken.as_str()))?;
+            tree.make_dirs(&path.parent().expect("not the root"), &root)
+                .map_err(input(broken.as_str()))?;
             let meta = Meta::root_owned(0o644, self.stamp.time, layer::MADE);
-            let file = File { meta, kind: FileKind::Regular(Content::inline([])) };
+            let file = File {
+                meta,
+                kind: FileKind::Regular(Content::inline([])),
+            };
             tree.put(&path, file).map_err(input(broken.as_str()))?;
         }
         Ok(std::mem::take(&mut self.first_boot))

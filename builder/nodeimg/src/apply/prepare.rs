@@ -37,7 +37,10 @@ pub(super) fn prepare(
             scope.spawn(move || {
                 while let Some(job) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(error) = run(*job, blobs) {
-                        failed.lock().expect("no thread panics here").get_or_insert(error);
+                        failed
+                            .lock()
+                            .expect("no thread panics here")
+                            .get_or_insert(error);
                         next.store(todo.len(), Ordering::Relaxed);
                     }
                     // The receiver outlives the threads; nobody minds if it does not.
@@ -53,7 +56,10 @@ pub(super) fn prepare(
             events(Event::Progress(n as u64, todo.len() as u64));
         }
     });
-    failed.into_inner().expect("no thread panics here").map_or(Ok(()), Err)
+    failed
+        .into_inner()
+        .expect("no thread panics here")
+        .map_or(Ok(()), Err)
 }
 
 fn run(job: Job, blobs: &dyn Blobs) -> Result<()> {
@@ -66,8 +72,12 @@ fn run(job: Job, blobs: &dyn Blobs) -> Result<()> {
 
 fn todo(plan: &Plan) -> Vec<Job> {
     let job = |step: &Step| match step {
-        Step::Base { digest, .. } | Step::Untar { digest, .. } => Some(Job::Check(*digest)),
-        Step::Put { content: Payload::Blob(digest), .. } => Some(Job::Check(*digest)),
+        Step::Base { digest, .. }
+        | Step::Untar { digest, .. }
+        | Step::Put {
+            content: Payload::Blob(digest),
+            ..
+        } => Some(Job::Check(*digest)),
         Step::Unpack { digest, .. } => Some(Job::Inflate(*digest)),
         _ => None,
     };

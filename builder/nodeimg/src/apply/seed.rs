@@ -20,7 +20,10 @@ impl Work<'_> {
         match place {
             SeedPlace::CidataPartition => self.seed = Some(files),
             SeedPlace::BootPartition => {
-                let boot = self.boot.as_mut().ok_or_else(|| Error::input("there is no boot partition for the seed"))?;
+                let boot = self
+                    .boot
+                    .as_mut()
+                    .ok_or_else(|| Error::input("there is no boot partition for the seed"))?;
                 for (name, content) in files {
                     put_in_boot(&mut boot.tree, &path(&name)?, content, self.time)?;
                 }
@@ -35,15 +38,29 @@ fn path(name: &str) -> Result<ImgPath> {
 }
 
 /// Puts a file on the boot partition, where every file is everybody's.
-pub(super) fn put_in_boot(tree: &mut FileTree, path: &ImgPath, content: Content, time: Timestamp) -> Result<()> {
+pub(super) fn put_in_boot(
+    tree: &mut FileTree,
+    path: &ImgPath,
+    content: Content,
+    time: Timestamp,
+) -> Result<()> {
     let meta = Meta::root_owned(0o755, time, layer::MADE);
-    let file = File { meta, kind: FileKind::Regular(content) };
-    tree.put(path, file).map_err(input(format!("{path} of the boot partition")))?;
+    let file = File {
+        meta,
+        kind: FileKind::Regular(content),
+    };
+    tree.put(path, file)
+        .map_err(input(format!("{path} of the boot partition")))?;
     Ok(())
 }
 
 /// Returns a FAT volume of `size` bytes that holds the seed; its serial number comes from the plan.
-pub(super) fn volume(files: &[(String, Content)], size: u64, plan: Digest, time: Timestamp) -> Result<Mosaic> {
+pub(super) fn volume(
+    files: &[(String, Content)],
+    size: u64,
+    plan: Digest,
+    time: Timestamp,
+) -> Result<Mosaic> {
     let mut tree = FileTree::new(Meta::root_owned(0o755, time, layer::MADE));
     for (name, content) in files {
         put_in_boot(&mut tree, &path(name)?, content.clone(), time)?;

@@ -43,41 +43,68 @@ pub(super) fn entries(digest: Digest, blobs: &dyn Blobs) -> Result<Vec<Member>> 
     let broken = format!("tarball sha256:{digest}");
     let source = blobs.open(digest)?;
     let tar = match disk::sniff(&source).map_err(input(broken.as_str()))? {
-        Format::Xz | Format::Zst | Format::Gz => blobs.derive(&format!("{digest}.tar"), &mut |out| {
-            disk::compressed::decode(&source, NonZeroUsize::MIN, MAX_TAR, out, &mut |_| ()).map_err(std::io::Error::other)
-        })?,
+        Format::Xz | Format::Zst | Format::Gz => {
+            blobs.derive(&format!("{digest}.tar"), &mut |out| {
+                disk::compressed::decode(&source, NonZeroUsize::MIN, MAX_TAR, out, &mut |_| ())
+                    .map_err(std::io::Error::other)
+            })?
+        }
         Format::Raw | Format::Qcow2 | Format::Vmdk => source,
     };
-    let mut archive = tar::Archive::new(Reader { source: tar.clone(), at: 0 });
+    let mut archive = tar::Archive::new(Reader {
+        source: tar.clone(),
+        at: 0,
+    });
     let mut members = Vec::new();
-    for entry in archive.entries_with_seek().map_err(input(broken.as_str()))? {
+    for entry in archive
+        .entries_with_seek()
+        .map_err(input(broken.as_str()))?
+    {
         let entry = entry.map_err(input(broken.as_str()))?;
         if members.len() >= MAX_MEMBERS {
-            return Err(Error::input(format!("tarball sha256:{digest} has more than {MAX_MEMBERS} members")));
+            return Err(Error::input(format!(
+                "tarball sha256:{digest} has more than {MAX_MEMBERS} members"
+            )));
         }
         let path = ImgPath::from_archive(&entry.path_bytes()).map_err(input(broken.as_str()))?;
-        let link = entry.link_name_bytes().map(|it| it.to_vec()).unwrap_or_default();
+        let link = entry
+            .link_name_bytes()
+            .map(|it| it.to_vec())
+            .unwrap_or_default();
         let node = match entry.header().entry_type() {
             EntryType::Directory => Node::Dir,
             EntryType::Symlink => Node::File(FileKind::Symlink(link)),
-            EntryType::Link => Node::HardLink(ImgPath::from_archive(&link).map_err(input(broken.as_str()))?),
+            EntryType::Link => {
+                Node::HardLink(ImgPath::from_archive(&link).map_err(input(broken.as_str()))?)
+            }
             EntryType::Regular | EntryType::Continuous => {
                 let (from, len) = (entry.raw_file_position(), entry.size());
                 if from.checked_add(len).is_none_or(|end| end > tar.size()) {
-                    return Err(Error::input(format!("tarball sha256:{digest}: {path} is cut off")));
+                    return Err(Error::input(format!(
+                        "tarball sha256:{digest}: {path} is cut off"
+                    )));
                 }
                 Node::File(FileKind::Regular(Content::range(tar.clone(), from, len)))
             }
             EntryType::XGlobalHeader => continue,
-            other => return Err(Error::input(format!("tarball sha256:{digest}: {path} is a {other:?}, which is not taken"))),
+            other => {
+                return Err(Error::input(format!(
+                    "tarball sha256:{digest}: {path} is a {other:?}, which is not taken"
+                )));
+            }
         };
-        members.push(Member { path, meta: meta(entry.header()).map_err(input(broken.as_str()))?, node });
+        members.push(Member {
+            path,
+            meta: meta(entry.header()).map_err(input(broken.as_str()))?,
+            node,
+        });
     }
     Ok(members)
 }
 
 fn meta(header: &tar::Header) -> std::io::Result<Meta> {
-    let number = |it: u64| u32::try_from(it).map_err(|_| std::io::Error::other("an owner beyond 32 bits"));
+    let number =
+        |it: u64| u32::try_from(it).map_err(|_| std::io::Error::other("an owner beyond 32 bits"));
     Ok(Meta {
         mode: u16::try_from(header.mode()? & 0o7777).unwrap_or_default(),
         uid: number(header.uid()?)?,

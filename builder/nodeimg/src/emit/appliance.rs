@@ -22,8 +22,14 @@ pub(super) fn write(
 ) -> Result<(u64, Digest)> {
     let broken = format!("writing {}.ova", target.name);
     let options = vmdk_options(image, target.name);
-    let (uuid, made) = (uuid_text(image.plan.uuid("machine")), time::rfc3339(plan.time));
-    let description = format!("Kubernetes node of profile {}, made by nodeimg", plan.profile);
+    let (uuid, made) = (
+        uuid_text(image.plan.uuid("machine")),
+        time::rfc3339(plan.time),
+    );
+    let description = format!(
+        "Kubernetes node of profile {}, made by nodeimg",
+        plan.profile
+    );
     let text = |file_bytes: u64| {
         let cards = machine.nics.iter().enumerate();
         ovf::text(&ovf::Appliance {
@@ -34,7 +40,12 @@ pub(super) fn write(
             cpus: machine.cpus,
             memory_mib: machine.memory.0 >> 20,
             firmware: machine.firmware,
-            cards: cards.map(|(at, nic)| ovf::Card { nic, mac: mac(image, at) }).collect(),
+            cards: cards
+                .map(|(at, nic)| ovf::Card {
+                    nic,
+                    mac: mac(image, at),
+                })
+                .collect(),
             disk: ovf::Disk {
                 file: &options.file_name,
                 file_bytes,
@@ -43,7 +54,10 @@ pub(super) fn write(
             },
         })
     };
-    let names = ova::Names { base: target.name, disk: &options.file_name };
+    let names = ova::Names {
+        base: target.name,
+        disk: &options.file_name,
+    };
     let mtime = u64::try_from(plan.time).unwrap_or_default();
     let written = ova::write(draft, names, mtime, &text, |mut out| {
         disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress).map(|_| ())
@@ -53,7 +67,10 @@ pub(super) fn write(
         ova::Failure::Archive(cause) => world(broken.as_str())(cause),
     })?;
     draft.set_len(size).map_err(world(broken.as_str()))?;
-    Ok((size, Digest::of_source(draft).map_err(world(broken.as_str()))?))
+    Ok((
+        size,
+        Digest::of_source(draft).map_err(world(broken.as_str()))?,
+    ))
 }
 
 /// Returns a card's address, from the plan and the card's place.

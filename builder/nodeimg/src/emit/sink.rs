@@ -35,7 +35,12 @@ const BUFFER: usize = 1 << 20;
 impl<'a> Stream<'a> {
     /// Returns a stream at the beginning of the draft.
     pub fn new(draft: &'a dyn Draft) -> Self {
-        Self { draft, buffer: Vec::with_capacity(2 * BUFFER), at: 0, hash: Sha256::new() }
+        Self {
+            draft,
+            buffer: Vec::with_capacity(2 * BUFFER),
+            at: 0,
+            hash: Sha256::new(),
+        }
     }
 
     /// Writes what is left; returns the file's size and digest.
@@ -85,7 +90,13 @@ pub(super) struct RawHashes {
 
 impl RawHashes {
     pub(super) fn new() -> Self {
-        Self { whole: Sha256::new(), range: Sha256::new(), ranges: Vec::new(), at: 0, shown: false }
+        Self {
+            whole: Sha256::new(),
+            range: Sha256::new(),
+            ranges: Vec::new(),
+            at: 0,
+            shown: false,
+        }
     }
 
     /// Takes the next piece; one that does not touch the last begins a range.
@@ -104,19 +115,23 @@ impl RawHashes {
     pub(super) fn finish(mut self, size: u64) -> (Vec<Digest>, Digest) {
         self.end_range();
         self.zeros(size);
-        (self.ranges, Digest::from_bytes(self.whole.finalize().into()))
+        (
+            self.ranges,
+            Digest::from_bytes(self.whole.finalize().into()),
+        )
     }
 
     fn end_range(&mut self) {
         let range = std::mem::replace(&mut self.range, Sha256::new());
         // Nothing was shown yet where the disk begins with a hole.
         if self.shown {
-            self.ranges.push(Digest::from_bytes(range.finalize().into()));
+            self.ranges
+                .push(Digest::from_bytes(range.finalize().into()));
         }
     }
 
     fn zeros(&mut self, to: u64) {
-        const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
         while self.at < to {
             let n = usize::try_from((to - self.at).min(1 << 16)).expect("at most 64 KiB");
             self.whole.update(&ZEROS[..n]);

@@ -58,26 +58,56 @@ const VERSION: u32 = 1;
 pub fn parse(file: &str, bytes: &[u8]) -> Result<Lock> {
     let it: LockFile = toml_text::parse(file, bytes)?;
     if it.version != VERSION {
-        return Err(Error::input(format!("{file} is a lock of version {}, this nodeimg reads version {VERSION}", it.version))
-            .help("delete it to lock anew, or use the nodeimg that wrote it"));
+        return Err(Error::input(format!(
+            "{file} is a lock of version {}, this nodeimg reads version {VERSION}",
+            it.version
+        ))
+        .help("delete it to lock anew, or use the nodeimg that wrote it"));
     }
     let locked = |it: LockedFile| -> Result<Locked> {
-        Ok(Locked { sha256: it.sha256.parse().map_err(input(format!("{file}: {}", it.url)))?, url: it.url, size: it.size })
+        Ok(Locked {
+            sha256: it
+                .sha256
+                .parse()
+                .map_err(input(format!("{file}: {}", it.url)))?,
+            url: it.url,
+            size: it.size,
+        })
     };
     Ok(Lock {
         profile: it.profile,
-        profile_digest: it.profile_sha256.parse().map_err(input(format!("{file}: profile_sha256")))?,
+        profile_digest: it
+            .profile_sha256
+            .parse()
+            .map_err(input(format!("{file}: profile_sha256")))?,
         time: it.time,
         kubernetes: it.kubernetes,
         kernel: it.kernel,
         base: locked(it.base)?,
-        signers: it.signers.into_iter().map(|it| Signer { url: it.url, key: it.key, made: it.made }).collect(),
+        signers: it
+            .signers
+            .into_iter()
+            .map(|it| Signer {
+                url: it.url,
+                key: it.key,
+                made: it.made,
+            })
+            .collect(),
         packages: it
             .packages
             .into_iter()
             .map(|it| {
-                let deb = locked(LockedFile { url: it.url, sha256: it.sha256, size: it.size })?;
-                Ok(Package { name: it.name, version: it.version, arch: it.arch, deb })
+                let deb = locked(LockedFile {
+                    url: it.url,
+                    sha256: it.sha256,
+                    size: it.size,
+                })?;
+                Ok(Package {
+                    name: it.name,
+                    version: it.version,
+                    arch: it.arch,
+                    deb,
+                })
             })
             .collect::<Result<_>>()?,
         files: it.files.into_iter().map(locked).collect::<Result<_>>()?,
@@ -86,23 +116,39 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Lock> {
 
 /// Returns the lock as text; [`parse`] reads it back.
 pub fn render(lock: &Lock) -> String {
-    let mut text = String::from("# Made by nodeimg. The same lock gives the same bytes; delete it to lock anew.\n");
-    let mut line = |it: std::fmt::Arguments<'_>| writeln!(text, "{it}").expect("a String takes all");
+    let mut text = String::from(
+        "# Made by nodeimg. The same lock gives the same bytes; delete it to lock anew.\n",
+    );
+    let mut line =
+        |it: std::fmt::Arguments<'_>| writeln!(text, "{it}").expect("a String takes all");
     line(format_args!("version = {VERSION}"));
     line(format_args!("profile = {}", quoted(&lock.profile)));
     line(format_args!("profile_sha256 = \"{}\"", lock.profile_digest));
     line(format_args!("time = {}", lock.time));
     line(format_args!("kubernetes = {}", quoted(&lock.kubernetes)));
     line(format_args!("kernel = {}", quoted(&lock.kernel)));
-    let locked = |it: &Locked| format!("url = {}\nsha256 = \"{}\"\nsize = {}", quoted(&it.url), it.sha256, it.size);
+    let locked = |it: &Locked| {
+        format!(
+            "url = {}\nsha256 = \"{}\"\nsize = {}",
+            quoted(&it.url),
+            it.sha256,
+            it.size
+        )
+    };
     line(format_args!("\n[base]\n{}", locked(&lock.base)));
     for it in &lock.signers {
         let (url, key) = (quoted(&it.url), quoted(&it.key));
-        line(format_args!("\n[[signer]]\nurl = {url}\nkey = {key}\nmade = {}", it.made));
+        line(format_args!(
+            "\n[[signer]]\nurl = {url}\nkey = {key}\nmade = {}",
+            it.made
+        ));
     }
     for it in &lock.packages {
         let (name, version, arch) = (quoted(&it.name), quoted(&it.version), quoted(&it.arch));
-        line(format_args!("\n[[package]]\nname = {name}\nversion = {version}\narch = {arch}\n{}", locked(&it.deb)));
+        line(format_args!(
+            "\n[[package]]\nname = {name}\nversion = {version}\narch = {arch}\n{}",
+            locked(&it.deb)
+        ));
     }
     for it in &lock.files {
         line(format_args!("\n[[file]]\n{}", locked(it)));

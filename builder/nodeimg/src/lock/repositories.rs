@@ -43,10 +43,17 @@ pub(super) fn suites(
 ) -> Result<(Vec<Suite>, Vec<Signer>)> {
     let mut folders = Vec::new();
     for (name, repository) in &profile.repositories {
-        folders.extend(repository.suites.iter().map(|suite| (name, repository, folder(repository, suite))));
+        folders.extend(
+            repository
+                .suites
+                .iter()
+                .map(|suite| (name, repository, folder(repository, suite))),
+        );
     }
-    let wants: Vec<Want> =
-        folders.iter().map(|(name, _, folder)| list(format!("release of {name}"), format!("{folder}/InRelease"))).collect();
+    let wants: Vec<Want> = folders
+        .iter()
+        .map(|(name, _, folder)| list(format!("release of {name}"), format!("{folder}/InRelease")))
+        .collect();
     let found = means.fetch.fetch(&wants)?;
     let (mut suites, mut signers) = (Vec::new(), Vec::new());
     for ((name, repository, folder), source) in folders.into_iter().zip(found) {
@@ -58,7 +65,11 @@ pub(super) fn suites(
         })?;
         let release = Release::parse(&body).map_err(input(url.clone()))?;
         signers.push(signer(&url, &signed));
-        suites.push(Suite { repository: name.clone(), folder, release });
+        suites.push(Suite {
+            repository: name.clone(),
+            folder,
+            release,
+        });
     }
     Ok((suites, signers))
 }
@@ -72,22 +83,40 @@ fn folder(repository: &Repository, suite: &str) -> String {
 }
 
 /// Fetches the package indexes that the Release files vouch for.
-pub(super) fn indexes(profile: &Profile, suites: &[Suite], means: &Means<'_>) -> Result<Vec<SuiteIndex>> {
-    let arch = Arch::new(&profile.base.arch.to_string()).map_err(input("the base's architecture"))?;
+pub(super) fn indexes(
+    profile: &Profile,
+    suites: &[Suite],
+    means: &Means<'_>,
+) -> Result<Vec<SuiteIndex>> {
+    let arch =
+        Arch::new(&profile.base.arch.to_string()).map_err(input("the base's architecture"))?;
     let (mut wants, mut owners) = (Vec::new(), Vec::new());
     for suite in suites {
         let repository = &profile.repositories[&suite.repository];
-        let mut places: Vec<Option<(&str, &Arch)>> =
-            repository.components.iter().map(|it| Some((it.as_str(), &arch))).collect();
+        let mut places: Vec<Option<(&str, &Arch)>> = repository
+            .components
+            .iter()
+            .map(|it| Some((it.as_str(), &arch)))
+            .collect();
         if places.is_empty() {
             places.push(None);
         }
         for place in places {
             let (path, entry) = suite.release.packages(place).ok_or_else(|| {
-                let what = place.map_or_else(|| "Packages".to_owned(), |(component, _)| format!("component {component}"));
-                Error::input(format!("{}/InRelease does not list {what} for {arch}", suite.folder))
+                let what = place.map_or_else(
+                    || "Packages".to_owned(),
+                    |(component, _)| format!("component {component}"),
+                );
+                Error::input(format!(
+                    "{}/InRelease does not list {what} for {arch}",
+                    suite.folder
+                ))
             })?;
-            let at = if suite.release.acquire_by_hash { Release::by_hash(&path, &entry) } else { path.clone() };
+            let at = if suite.release.acquire_by_hash {
+                Release::by_hash(&path, &entry)
+            } else {
+                path.clone()
+            };
             wants.push(Want {
                 what: format!("index of {}", suite.repository),
                 url: format!("{}/{at}", suite.folder),
@@ -99,11 +128,13 @@ pub(super) fn indexes(profile: &Profile, suites: &[Suite], means: &Means<'_>) ->
         }
     }
     let found = means.fetch.fetch(&wants)?;
-    let read = |((want, (repository, compression)), source): ((&Want, (String, Compression)), _)| {
-        let reader = Reader { source, at: 0 };
-        let index = Index::read(reader, compression, MAX_INDEX).map_err(input(want.url.clone()))?;
-        Ok(SuiteIndex { repository, index })
-    };
+    let read =
+        |((want, (repository, compression)), source): ((&Want, (String, Compression)), _)| {
+            let reader = Reader { source, at: 0 };
+            let index =
+                Index::read(reader, compression, MAX_INDEX).map_err(input(want.url.clone()))?;
+            Ok(SuiteIndex { repository, index })
+        };
     wants.iter().zip(owners).zip(found).map(read).collect()
 }
 
@@ -139,16 +170,29 @@ impl std::io::Seek for Reader {
 }
 
 /// Chooses what to install, and pins it.
-pub(super) fn solve(profile: &Profile, facts: &BaseFacts, indexes: &[SuiteIndex]) -> Result<Vec<Package>> {
-    let arch = Arch::new(&profile.base.arch.to_string()).map_err(input("the base's architecture"))?;
-    let installed = Installed::parse(&facts.status, &arch).map_err(input("the base's package database"))?;
+pub(super) fn solve(
+    profile: &Profile,
+    facts: &BaseFacts,
+    indexes: &[SuiteIndex],
+) -> Result<Vec<Package>> {
+    let arch =
+        Arch::new(&profile.base.arch.to_string()).map_err(input("the base's architecture"))?;
+    let installed =
+        Installed::parse(&facts.status, &arch).map_err(input("the base's package database"))?;
     let candidates: Vec<Candidates<'_>> = indexes
         .iter()
-        .map(|it| Candidates { index: &it.index, priority: profile.repositories[&it.repository].priority })
+        .map(|it| Candidates {
+            index: &it.index,
+            priority: profile.repositories[&it.repository].priority,
+        })
         .collect();
     let wanted = wanted(profile, facts)?;
     let choices = solve::solve(&installed, &candidates, &arch, &wanted).map_err(|cause| {
-        Error::input(format!("the packages of profile {:?} cannot be chosen", profile.name)).because(cause)
+        Error::input(format!(
+            "the packages of profile {:?} cannot be chosen",
+            profile.name
+        ))
+        .because(cause)
     })?;
     let package = |choice: solve::Choice| {
         let repository = &profile.repositories[&indexes[choice.repository].repository];
@@ -158,7 +202,11 @@ pub(super) fn solve(profile: &Profile, facts: &BaseFacts, indexes: &[SuiteIndex]
             version: entry.version.to_string(),
             arch: entry.arch.to_string(),
             deb: Locked {
-                url: format!("{}/{}", repository.url, entry.filename.trim_start_matches("./")),
+                url: format!(
+                    "{}/{}",
+                    repository.url,
+                    entry.filename.trim_start_matches("./")
+                ),
                 sha256: Digest::from_bytes(entry.sha256.0),
                 size: entry.size,
             },
@@ -171,7 +219,11 @@ pub(super) fn solve(profile: &Profile, facts: &BaseFacts, indexes: &[SuiteIndex]
 fn wanted(profile: &Profile, facts: &BaseFacts) -> Result<Vec<Wanted>> {
     let version = &profile.kubernetes.version;
     // A minor takes its newest patch; an exact version its newest packaging.
-    let pattern = if version.split('.').count() > 2 { format!("{version}-*") } else { format!("{version}.*") };
+    let pattern = if version.split('.').count() > 2 {
+        format!("{version}-*")
+    } else {
+        format!("{version}.*")
+    };
     let kernel = facts.kernels.last().map_or("", String::as_str);
     let values = [("version", pattern.as_str()), ("kernel", kernel)];
     profile
@@ -179,7 +231,10 @@ fn wanted(profile: &Profile, facts: &BaseFacts) -> Result<Vec<Wanted>> {
         .iter()
         .map(|text| {
             let text = fill(text, &values)?;
-            Wanted::parse(&text).map_err(input(format!("profile {:?} installs {text:?}", profile.name)))
+            Wanted::parse(&text).map_err(input(format!(
+                "profile {:?} installs {text:?}",
+                profile.name
+            )))
         })
         .collect()
 }

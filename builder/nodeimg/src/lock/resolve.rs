@@ -23,7 +23,10 @@ const MAX_LIST: u64 = 16 << 20;
 const MAX_BASE: u64 = 32 << 30;
 
 /// What locking needs besides the profile.
-#[expect(missing_debug_implementations, reason = "it holds what the host does, not data")]
+#[expect(
+    missing_debug_implementations,
+    reason = "it holds what the host does, not data"
+)]
 pub struct Means<'a> {
     /// Fetches.
     pub fetch: &'a dyn Fetch,
@@ -40,7 +43,10 @@ pub struct Means<'a> {
 /// Pins every input of a profile.
 pub fn lock(profile: &Profile, means: &Means<'_>) -> Result<Lock> {
     let keyrings = keyrings(profile, means)?;
-    let rules = Rules { at: UnixTime(means.now), expiry: Expiry::Note };
+    let rules = Rules {
+        at: UnixTime(means.now),
+        expiry: Expiry::Note,
+    };
     let (base_digest, base_signer) = base_digest(profile, means, &keyrings, &rules)?;
     let (suites, mut signers) = repositories::suites(profile, means, &keyrings, &rules)?;
     signers.insert(0, base_signer);
@@ -60,7 +66,11 @@ pub fn lock(profile: &Profile, means: &Means<'_>) -> Result<Lock> {
         profile_digest: profile_digest(profile),
         time: time(&suites, &signers),
         kubernetes: kubernetes(profile, &packages)?,
-        base: Locked { url: base.url, sha256: base_digest, size },
+        base: Locked {
+            url: base.url,
+            sha256: base_digest,
+            size,
+        },
         signers,
         kernel: kernel(&facts)?,
         packages,
@@ -71,27 +81,45 @@ pub fn lock(profile: &Profile, means: &Means<'_>) -> Result<Lock> {
 /// Fetches one thing.
 fn one(fetch: &dyn Fetch, want: Want) -> Result<Arc<dyn ReadAt>> {
     let what = want.what.clone();
-    fetch.fetch(&[want])?.pop().ok_or_else(|| Error::world(format!("{what} was not fetched")))
+    fetch
+        .fetch(&[want])?
+        .pop()
+        .ok_or_else(|| Error::world(format!("{what} was not fetched")))
 }
 
 /// Returns the bytes of something small.
 pub(super) fn small(source: &dyn ReadAt, what: &str) -> Result<Vec<u8>> {
     if source.size() > MAX_LIST {
-        return Err(Error::input(format!("{what} has {} bytes, more than any such file", source.size())));
+        return Err(Error::input(format!(
+            "{what} has {} bytes, more than any such file",
+            source.size()
+        )));
     }
     let mut bytes = vec![0; usize::try_from(source.size()).expect("at most 16 MiB")];
-    source.read_exact_at(&mut bytes, 0).map_err(crate::error::world(what.to_owned()))?;
+    source
+        .read_exact_at(&mut bytes, 0)
+        .map_err(crate::error::world(what.to_owned()))?;
     Ok(bytes)
 }
 
 /// Returns a want of something small that has no digest yet.
 pub(super) fn list(what: String, url: String) -> Want {
-    Want { what, url, digest: None, size: None, limit: MAX_LIST }
+    Want {
+        what,
+        url,
+        digest: None,
+        size: None,
+        limit: MAX_LIST,
+    }
 }
 
 /// Returns the pinned certificates of every key the profile uses.
 fn keyrings(profile: &Profile, means: &Means<'_>) -> Result<BTreeMap<String, Keyring>> {
-    let used = profile.repositories.values().flat_map(|it| &it.keys).chain(&profile.base.keys);
+    let used = profile
+        .repositories
+        .values()
+        .flat_map(|it| &it.keys)
+        .chain(&profile.base.keys);
     let mut rings = BTreeMap::new();
     for name in used {
         if rings.contains_key(name) {
@@ -102,13 +130,19 @@ fn keyrings(profile: &Profile, means: &Means<'_>) -> Result<BTreeMap<String, Key
             Keyring::parse(bytes).map_err(bad())?
         } else {
             let key = &profile.keys[name];
-            let wants: Vec<Want> = key.urls.iter().map(|url| list(format!("key {name}"), url.clone())).collect();
+            let wants: Vec<Want> = key
+                .urls
+                .iter()
+                .map(|url| list(format!("key {name}"), url.clone()))
+                .collect();
             let mut file = Vec::new();
             for source in means.fetch.fetch(&wants)? {
                 file.extend(small(&source, &format!("key {name}"))?);
                 file.push(b'\n');
             }
-            Keyring::parse(&file).and_then(|it| it.select(&key.fingerprints)).map_err(bad())?
+            Keyring::parse(&file)
+                .and_then(|it| it.select(&key.fingerprints))
+                .map_err(bad())?
         };
         rings.insert(name.clone(), ring);
     }
@@ -130,7 +164,7 @@ fn base_digest(
     let found = means.fetch.fetch(&wants)?;
     let sums = small(&found[0], &base.sums_url)?;
     let signature = small(&found[1], &base.signature_url)?;
-    let (signed, _) = any_key(&base.keys, keyrings, &base.sums_url, |ring| {
+    let (signed, ()) = any_key(&base.keys, keyrings, &base.sums_url, |ring| {
         Ok((trust::verify_detached(ring, &sums, &signature, rules)?, ()))
     })?;
     let text = String::from_utf8_lossy(&sums);
@@ -138,7 +172,13 @@ fn base_digest(
         .lines()
         .filter_map(|line| line.split_once(' '))
         .find(|(_, name)| name.trim_start_matches([' ', '*']) == base.file_name())
-        .ok_or_else(|| Error::input(format!("{} does not name {}", base.sums_url, base.file_name())))?;
+        .ok_or_else(|| {
+            Error::input(format!(
+                "{} does not name {}",
+                base.sums_url,
+                base.file_name()
+            ))
+        })?;
     Ok((line.0.parse()?, signer(&base.sums_url, &signed)))
 }
 
@@ -149,7 +189,9 @@ pub(super) fn any_key<T>(
     what: &str,
     verify: impl Fn(&Keyring) -> std::result::Result<(trust::Signed, T), trust::Error>,
 ) -> Result<(trust::Signed, T)> {
-    let mut refusal = Error::input(format!("{what} is signed by nobody: no key is named for it"));
+    let mut refusal = Error::input(format!(
+        "{what} is signed by nobody: no key is named for it"
+    ));
     for key in keys {
         match verify(&keyrings[key]) {
             Ok(signed) => return Ok(signed),
@@ -165,25 +207,44 @@ pub(super) fn any_key<T>(
 
 pub(super) fn signer(url: &str, signed: &trust::Signed) -> Signer {
     let made = i64::try_from(signed.made.0).unwrap_or(i64::MAX);
-    Signer { url: url.to_owned(), key: signed.by.to_string(), made }
+    Signer {
+        url: url.to_owned(),
+        key: signed.by.to_string(),
+        made,
+    }
 }
 
 /// The newest repository's date is the build's time: never the clock's.
 fn time(suites: &[Suite], signers: &[Signer]) -> i64 {
     let dates = suites.iter().filter_map(|it| it.release.date);
-    dates.max().or_else(|| signers.iter().map(|it| it.made).max()).unwrap_or(0)
+    dates
+        .max()
+        .or_else(|| signers.iter().map(|it| it.made).max())
+        .unwrap_or(0)
 }
 
 fn kubernetes(profile: &Profile, packages: &[Package]) -> Result<String> {
-    let kubeadm = packages.iter().find(|it| it.name == "kubeadm").ok_or_else(|| {
-        Error::input(format!("profile {:?} installs no kubeadm", profile.name))
-            .help("`packages.install` names it: \"kubeadm={version}\"")
-    })?;
-    Ok(kubeadm.version.split('-').next().unwrap_or(&kubeadm.version).to_owned())
+    let kubeadm = packages
+        .iter()
+        .find(|it| it.name == "kubeadm")
+        .ok_or_else(|| {
+            Error::input(format!("profile {:?} installs no kubeadm", profile.name))
+                .help("`packages.install` names it: \"kubeadm={version}\"")
+        })?;
+    Ok(kubeadm
+        .version
+        .split('-')
+        .next()
+        .unwrap_or(&kubeadm.version)
+        .to_owned())
 }
 
 fn kernel(facts: &BaseFacts) -> Result<String> {
-    facts.kernels.last().cloned().ok_or_else(|| Error::input("the base image has no kernel below /lib/modules"))
+    facts
+        .kernels
+        .last()
+        .cloned()
+        .ok_or_else(|| Error::input("the base image has no kernel below /lib/modules"))
 }
 
 /// Fetches the profile's own files, to know their sizes.

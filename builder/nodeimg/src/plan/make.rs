@@ -5,7 +5,9 @@ use crate::base::SeedPlace;
 use crate::digest::Digest;
 use crate::error::{Result, input};
 use crate::lock::{self, Lock};
-use crate::overlay::{self, BaseValues, BuildValues, KubernetesValues, Overlay, Owner, ProfileValues, Values};
+use crate::overlay::{
+    self, BaseValues, BuildValues, KubernetesValues, Overlay, Owner, ProfileValues, Values,
+};
 use crate::profile::{Profile, Unpack};
 use crate::shelf::Shelf;
 use crate::time;
@@ -23,14 +25,21 @@ pub struct Order<'a> {
     pub seed: Vec<(String, Vec<u8>)>,
 }
 
-const ROOT_FILE: Owner = Owner { mode: 0o644, uid: 0, gid: 0 };
+const ROOT_FILE: Owner = Owner {
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+};
 
 /// Writes out every step.
 pub fn plan(order: &Order<'_>, shelf: &dyn Shelf) -> Result<Plan> {
     let (profile, lock) = (order.profile, order.lock);
     let values = values(profile, lock);
-    let overlays: Vec<Overlay> =
-        profile.overlays.iter().map(|name| overlay::load(shelf, name, &values)).collect::<Result<_>>()?;
+    let overlays: Vec<Overlay> = profile
+        .overlays
+        .iter()
+        .map(|name| overlay::load(shelf, name, &values))
+        .collect::<Result<_>>()?;
     let lock_digest = Digest::of(lock::render(lock).as_bytes());
     let mut steps = vec![Step::Base {
         digest: lock.base.sha256,
@@ -43,20 +52,52 @@ pub fn plan(order: &Order<'_>, shelf: &dyn Shelf) -> Result<Plan> {
         digest: it.deb.sha256,
     }));
     steps.push(Step::Configure);
-    steps.extend(profile.hold.iter().map(|it| Step::Hold { pattern: it.clone() }));
+    steps.extend(profile.hold.iter().map(|it| Step::Hold {
+        pattern: it.clone(),
+    }));
     files(profile, &mut steps)?;
     for overlay in &overlays {
         lay(overlay, &mut steps);
     }
     steps.push(Step::LockPasswords);
-    steps.push(Step::Depmod { kernel: lock.kernel.clone() });
+    steps.push(Step::Depmod {
+        kernel: lock.kernel.clone(),
+    });
     steps.push(description(profile, lock, lock_digest, &overlays)?);
-    steps.extend(profile.boot.cmdline.iter().map(|it| Step::Cmdline { word: it.clone() }));
-    steps.extend(profile.boot.config.iter().map(|it| Step::Config { line: it.clone() }));
-    let files = order.seed.iter().map(|(name, bytes)| (name.clone(), Payload::new(bytes.as_slice()))).collect();
-    steps.push(Step::Seed { place: seed_place(profile), files });
-    steps.push(Step::Size { slack: profile.slack, disk: profile.disk });
-    Ok(Plan { profile: profile.name.clone(), lock: lock_digest, time: lock.time, steps, machine: profile.machine.clone() })
+    steps.extend(
+        profile
+            .boot
+            .cmdline
+            .iter()
+            .map(|it| Step::Cmdline { word: it.clone() }),
+    );
+    steps.extend(
+        profile
+            .boot
+            .config
+            .iter()
+            .map(|it| Step::Config { line: it.clone() }),
+    );
+    let files = order
+        .seed
+        .iter()
+        .map(|(name, bytes)| (name.clone(), Payload::new(bytes.as_slice())))
+        .collect();
+    steps.push(Step::Seed {
+        place: seed_place(profile),
+        files,
+    });
+    steps.push(Step::Size {
+        slack: profile.slack,
+        disk: profile.disk,
+    });
+    Ok(Plan {
+        profile: profile.name.clone(),
+        lock: lock_digest,
+        time: lock.time,
+        steps,
+        machine: profile.machine.clone(),
+    })
 }
 
 fn seed_place(profile: &Profile) -> SeedPlace {
@@ -67,13 +108,26 @@ fn values(profile: &Profile, lock: &Lock) -> Values {
     Values {
         kubernetes: KubernetesValues {
             version: lock.kubernetes.clone(),
-            minor: lock.kubernetes.splitn(3, '.').take(2).collect::<Vec<_>>().join("."),
+            minor: lock
+                .kubernetes
+                .splitn(3, '.')
+                .take(2)
+                .collect::<Vec<_>>()
+                .join("."),
             pause_image: profile.kubernetes.pause_image.clone(),
         },
-        profile: ProfileValues { name: profile.name.clone(), role: profile.role.name().to_owned() },
+        profile: ProfileValues {
+            name: profile.name.clone(),
+            role: profile.role.name().to_owned(),
+        },
         arch: profile.base.arch.to_string(),
-        build: BuildValues { time: lock.time, time_rfc3339: time::rfc3339(lock.time) },
-        base: BaseValues { summary: profile.base.summary.clone() },
+        build: BuildValues {
+            time: lock.time,
+            time_rfc3339: time::rfc3339(lock.time),
+        },
+        base: BaseValues {
+            summary: profile.base.summary.clone(),
+        },
     }
 }
 
@@ -81,10 +135,18 @@ fn files(profile: &Profile, steps: &mut Vec<Step>) -> Result<()> {
     for file in &profile.files {
         let path = ImgPath::new(&file.path).map_err(input(format!("file {}", file.url)))?;
         steps.push(match file.unpack {
-            Unpack::Tarball { strip } => Step::Untar { path, digest: file.sha256, strip },
+            Unpack::Tarball { strip } => Step::Untar {
+                path,
+                digest: file.sha256,
+                strip,
+            },
             Unpack::No => Step::Put {
                 path,
-                owner: Owner { mode: file.mode, uid: 0, gid: 0 },
+                owner: Owner {
+                    mode: file.mode,
+                    uid: 0,
+                    gid: 0,
+                },
                 content: Payload::Blob(file.sha256),
                 from: "profile".to_owned(),
                 layer: layer::OVERLAYS,
@@ -96,8 +158,13 @@ fn files(profile: &Profile, steps: &mut Vec<Step>) -> Result<()> {
 
 /// Removals come first, so that an overlay may put back what it removes by a pattern.
 fn lay(overlay: &Overlay, steps: &mut Vec<Step>) {
-    steps.extend(overlay.remove.iter().map(|it| Step::Remove { pattern: it.clone() }));
-    steps.extend(overlay.dirs.iter().map(|(path, owner)| Step::Dir { path: path.clone(), owner: *owner }));
+    steps.extend(overlay.remove.iter().map(|it| Step::Remove {
+        pattern: it.clone(),
+    }));
+    steps.extend(overlay.dirs.iter().map(|(path, owner)| Step::Dir {
+        path: path.clone(),
+        owner: *owner,
+    }));
     steps.extend(overlay.files.iter().map(|it| Step::Put {
         path: it.path.clone(),
         owner: it.owner,
@@ -105,22 +172,38 @@ fn lay(overlay: &Overlay, steps: &mut Vec<Step>) {
         from: overlay.name.clone(),
         layer: layer::OVERLAYS,
     }));
-    steps.extend(overlay.links.iter().map(|(path, target)| Step::Link { path: path.clone(), target: target.clone() }));
-    steps.extend(overlay.empty.iter().map(|it| Step::Empty { path: it.clone() }));
+    steps.extend(overlay.links.iter().map(|(path, target)| Step::Link {
+        path: path.clone(),
+        target: target.clone(),
+    }));
+    steps.extend(
+        overlay
+            .empty
+            .iter()
+            .map(|it| Step::Empty { path: it.clone() }),
+    );
     let units = [
         (UnitChange::Mask, &overlay.units.mask),
         (UnitChange::Disable, &overlay.units.disable),
         (UnitChange::Enable, &overlay.units.enable),
     ];
     for (change, names) in units {
-        steps.extend(names.iter().map(|it| Step::Unit { change, unit: it.clone() }));
+        steps.extend(names.iter().map(|it| Step::Unit {
+            change,
+            unit: it.clone(),
+        }));
     }
 }
 
 /// Where the image says what it is, for `nodeimg show` and for people on the node.
 pub(crate) const DESCRIPTION: &str = "/usr/lib/nodeimg/image.json";
 
-fn description(profile: &Profile, lock: &Lock, lock_digest: Digest, overlays: &[Overlay]) -> Result<Step> {
+fn description(
+    profile: &Profile,
+    lock: &Lock,
+    lock_digest: Digest,
+    overlays: &[Overlay],
+) -> Result<Step> {
     let packages: Vec<_> = lock
         .packages
         .iter()

@@ -7,14 +7,22 @@ use std::fmt;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "plan v1   profile={} lock=sha256:{} time={}", self.profile, self.lock, self.time)?;
+        writeln!(
+            f,
+            "plan v1   profile={} lock=sha256:{} time={}",
+            self.profile, self.lock, self.time
+        )?;
         for step in &self.steps {
             let (verb, rest) = words(step);
             writeln!(f, "{verb:<9} {rest}")?;
         }
         if let Some(machine) = &self.machine {
             let firmware = format!("{:?}", machine.firmware).to_lowercase();
-            writeln!(f, "machine   {} cpus, {} memory, {firmware}", machine.cpus, machine.memory)?;
+            writeln!(
+                f,
+                "machine   {} cpus, {} memory, {firmware}",
+                machine.cpus, machine.memory
+            )?;
             for nic in &machine.nics {
                 writeln!(f, "nic       {}", nic_words(nic))?;
             }
@@ -28,8 +36,10 @@ fn nic_words(nic: &crate::profile::Nic) -> String {
     let adapter = format!("{:?}", nic.adapter).to_lowercase();
     match &nic.link {
         Link::Nat(forwards) => {
-            let forwards: String =
-                forwards.iter().map(|it| format!(" {}:{}->{}", it.name, it.host, it.guest)).collect();
+            let forwards: String = forwards
+                .iter()
+                .map(|it| format!(" {}:{}->{}", it.name, it.host, it.guest))
+                .collect();
             format!("{adapter} nat{forwards}")
         }
         Link::Internal(name) => format!("{adapter} internal {name}"),
@@ -40,23 +50,52 @@ fn nic_words(nic: &crate::profile::Nic) -> String {
 /// Returns a step's verb and what stands behind it.
 fn words(step: &Step) -> (&'static str, String) {
     match step {
-        Step::Base { digest, arch, root_label, boot_label } => {
-            let boot = boot_label.as_ref().map_or_else(String::new, |it| format!(" boot={it}"));
-            ("base", format!("sha256:{digest} arch={arch} root={root_label}{boot}"))
+        Step::Base {
+            digest,
+            arch,
+            root_label,
+            boot_label,
+        } => {
+            let boot = boot_label
+                .as_ref()
+                .map_or_else(String::new, |it| format!(" boot={it}"));
+            (
+                "base",
+                format!("sha256:{digest} arch={arch} root={root_label}{boot}"),
+            )
         }
         Step::Unpack { package, digest } => ("unpack", format!("{package} sha256:{digest}")),
-        Step::Configure => ("configure", "what needs no maintainer script; the rest at first boot".to_owned()),
+        Step::Configure => (
+            "configure",
+            "what needs no maintainer script; the rest at first boot".to_owned(),
+        ),
         Step::Hold { pattern } => ("hold", pattern.clone()),
-        Step::Dir { path, owner } => ("dir", format!("{path} {:04o} {}:{}", owner.mode, owner.uid, owner.gid)),
-        Step::Put { path, owner, content, from, .. } => {
+        Step::Dir { path, owner } => (
+            "dir",
+            format!("{path} {:04o} {}:{}", owner.mode, owner.uid, owner.gid),
+        ),
+        Step::Put {
+            path,
+            owner,
+            content,
+            from,
+            ..
+        } => {
             let size = match content {
                 Payload::Bytes(bytes) => format!("{} B ", bytes.len()),
                 Payload::Blob(_) => String::new(),
             };
             let owner = format!("{:04o} {}:{}", owner.mode, owner.uid, owner.gid);
-            ("put", format!("{path} {owner} {size}{content:?} from={from}"))
+            (
+                "put",
+                format!("{path} {owner} {size}{content:?} from={from}"),
+            )
         }
-        Step::Untar { path, digest, strip } => ("untar", format!("{path} sha256:{digest} strip={strip}")),
+        Step::Untar {
+            path,
+            digest,
+            strip,
+        } => ("untar", format!("{path} sha256:{digest} strip={strip}")),
         Step::Link { path, target } => ("link", format!("{path} -> {target}")),
         Step::Remove { pattern } => ("remove", pattern.clone()),
         Step::Empty { path } => ("empty", path.to_string()),
@@ -66,7 +105,10 @@ fn words(step: &Step) -> (&'static str, String) {
         Step::Cmdline { word } => ("cmdline", word.clone()),
         Step::Config { line } => ("config", line.clone()),
         Step::Seed { place, files } => {
-            let files: String = files.iter().map(|(name, content)| format!(" {name}={content:?}")).collect();
+            let files: String = files
+                .iter()
+                .map(|(name, content)| format!(" {name}={content:?}"))
+                .collect();
             ("seed", format!("{}{files}", place_name(*place)))
         }
         Step::Size { slack, disk } => {

@@ -163,7 +163,10 @@ impl ProfileFile {
         set(&mut self.base, over.base);
         grow(&mut self.overlays, over.overlays);
         set(&mut self.kubernetes.version, over.kubernetes.version);
-        set(&mut self.kubernetes.pause_image, over.kubernetes.pause_image);
+        set(
+            &mut self.kubernetes.pause_image,
+            over.kubernetes.pause_image,
+        );
         grow(&mut self.packages.install, over.packages.install);
         grow(&mut self.packages.hold, over.packages.hold);
         for (name, repository) in over.repositories {

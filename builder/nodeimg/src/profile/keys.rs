@@ -34,7 +34,9 @@ impl Key {
             .iter()
             .map(|it| it.replace(' ', "").parse())
             .collect::<std::result::Result<Vec<Fingerprint>, _>>()
-            .map_err(|cause| Error::input(format!("fingerprint of key {name:?} is not usable")).because(cause))?;
+            .map_err(|cause| {
+                Error::input(format!("fingerprint of key {name:?} is not usable")).because(cause)
+            })?;
         if fingerprints.is_empty() {
             return Err(Error::input(format!("key {name:?} has no fingerprint")));
         }

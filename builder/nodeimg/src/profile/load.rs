@@ -1,7 +1,9 @@
 //! Reading a profile with all that it extends, and turning text into values that are believed from then on.
 
 use super::file::{LinkKind, MachineFile, NicFile, ProfileFile, RemoteFileFile};
-use super::{Admin, BootEdits, Format, Kubernetes, Link, Machine, Network, Nic, Profile, RemoteFile, Unpack};
+use super::{
+    Admin, BootEdits, Format, Kubernetes, Link, Machine, Network, Nic, Profile, RemoteFile, Unpack,
+};
 use crate::base::{self, Base};
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
@@ -15,24 +17,37 @@ const MAX_DEPTH: usize = 16;
 
 /// Returns the names of all profiles on the shelf, in byte order; parts and bases are not profiles.
 pub fn names(shelf: &dyn Shelf) -> Vec<String> {
-    let stem = |path: &String| Some(path.strip_prefix("profiles/")?.strip_suffix(".toml")?.to_owned());
-    shelf.list("profiles").iter().filter_map(stem).filter(|it| !it.contains('/')).collect()
+    let stem = |path: &String| {
+        Some(
+            path.strip_prefix("profiles/")?
+                .strip_suffix(".toml")?
+                .to_owned(),
+        )
+    };
+    shelf
+        .list("profiles")
+        .iter()
+        .filter_map(stem)
+        .filter(|it| !it.contains('/'))
+        .collect()
 }
 
 /// Reads a profile and everything it extends.
 pub fn load(shelf: &dyn Shelf, name: &str) -> Result<Profile> {
     let mut sources = BTreeMap::new();
-    let mut file = gather(shelf, name, &mut Vec::new(), &mut sources)?;
+    let file = gather(shelf, name, &mut Vec::new(), &mut sources)?;
     let base_name = file.base.clone().ok_or_else(|| missing(name, "base"))?;
     let (path, bytes) = read(shelf, &base_name, &mut sources)
         .ok_or_else(|| Error::input(format!("profile {name:?}: there is no base {base_name:?}")))?;
     let (base, (keys, repositories)) = Base::parse(&base_name, &path, &bytes)?;
-    let under = ProfileFile { keys, repositories, ..ProfileFile::default() };
-    file = std::iter::once(file).fold(under, |mut under, over| {
-        under.lay(over);
-        under
-    });
-    finish(name, file, base, sources)
+    // The base's keys and repositories lie under the profile's, which may change them.
+    let mut whole = ProfileFile {
+        repositories,
+        keys,
+        ..ProfileFile::default()
+    };
+    whole.lay(file);
+    finish(name, whole, base, sources)
 }
 
 /// Reads one file and lays it over what it extends.
@@ -43,7 +58,10 @@ fn gather(
     sources: &mut BTreeMap<String, Digest>,
 ) -> Result<ProfileFile> {
     if above.iter().any(|it| it == name) || above.len() >= MAX_DEPTH {
-        return Err(Error::input(format!("profile {name:?} extends itself, by way of {}", above.join(" -> "))));
+        return Err(Error::input(format!(
+            "profile {name:?} extends itself, by way of {}",
+            above.join(" -> ")
+        )));
     }
     let (path, bytes) = read(shelf, name, sources).ok_or_else(|| unknown(shelf, name, above))?;
     let file: ProfileFile = toml_text::parse(&path, &bytes)?;
@@ -57,7 +75,11 @@ fn gather(
     Ok(merged)
 }
 
-fn read(shelf: &dyn Shelf, name: &str, sources: &mut BTreeMap<String, Digest>) -> Option<(String, Vec<u8>)> {
+fn read(
+    shelf: &dyn Shelf,
+    name: &str,
+    sources: &mut BTreeMap<String, Digest>,
+) -> Option<(String, Vec<u8>)> {
     let path = format!("profiles/{name}.toml");
     let bytes = shelf.read(&path)?;
     sources.insert(path.clone(), Digest::of(&bytes));
@@ -66,21 +88,39 @@ fn read(shelf: &dyn Shelf, name: &str, sources: &mut BTreeMap<String, Digest>) -
 
 fn unknown(shelf: &dyn Shelf, name: &str, above: &[String]) -> Error {
     match above.last() {
-        Some(by) => Error::input(format!("profile {by:?} extends {name:?}, which does not exist")),
-        None => Error::input(format!("there is no profile {name:?}"))
-            .help(format!("known are {}; a folder `profiles/` here may hold more", names(shelf).join(", "))),
+        Some(by) => Error::input(format!(
+            "profile {by:?} extends {name:?}, which does not exist"
+        )),
+        None => Error::input(format!("there is no profile {name:?}")).help(format!(
+            "known are {}; a folder `profiles/` here may hold more",
+            names(shelf).join(", ")
+        )),
     }
 }
 
 fn missing(profile: &str, key: &str) -> Error {
-    Error::input(format!("profile {profile:?} has no `{key}`, and nothing it extends has one"))
+    Error::input(format!(
+        "profile {profile:?} has no `{key}`, and nothing it extends has one"
+    ))
 }
 
-fn finish(name: &str, file: ProfileFile, base: Base, sources: BTreeMap<String, Digest>) -> Result<Profile> {
-    let version = file.kubernetes.version.ok_or_else(|| missing(name, "kubernetes.version"))?;
+fn finish(
+    name: &str,
+    file: ProfileFile,
+    base: Base,
+    sources: BTreeMap<String, Digest>,
+) -> Result<Profile> {
+    let version = file
+        .kubernetes
+        .version
+        .ok_or_else(|| missing(name, "kubernetes.version"))?;
     let minor = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     let arch = base.arch.to_string();
-    let values = [("minor", minor.as_str()), ("codename", base.codename.as_str()), ("arch", arch.as_str())];
+    let values = [
+        ("minor", minor.as_str()),
+        ("codename", base.codename.as_str()),
+        ("arch", arch.as_str()),
+    ];
     let repositories = file
         .repositories
         .into_iter()
@@ -91,15 +131,28 @@ fn finish(name: &str, file: ProfileFile, base: Base, sources: BTreeMap<String, D
         .into_iter()
         .map(|(id, it)| Ok((id.clone(), base::key(&id, it)?)))
         .collect::<Result<BTreeMap<_, _>>>()?;
-    for key in repositories.values().flat_map(|it| &it.keys).chain(&base.keys) {
+    for key in repositories
+        .values()
+        .flat_map(|it| &it.keys)
+        .chain(&base.keys)
+    {
         if !keys.contains_key(key) {
-            return Err(Error::input(format!("profile {name:?}: there is no key {key:?}")));
+            return Err(Error::input(format!(
+                "profile {name:?}: there is no key {key:?}"
+            )));
         }
     }
     let size = |text: Option<String>, key: &str| -> Result<Option<Bytes>> {
-        text.map(|it| it.parse().map_err(input(format!("profile {name:?}: `{key}`")))).transpose()
+        text.map(|it| {
+            it.parse()
+                .map_err(input(format!("profile {name:?}: `{key}`")))
+        })
+        .transpose()
     };
-    let format = file.image.format.ok_or_else(|| missing(name, "image.format"))?;
+    let format = file
+        .image
+        .format
+        .ok_or_else(|| missing(name, "image.format"))?;
     let machine = machine(name, file.machine)?;
     if format == Format::Ova && machine.is_none() {
         return Err(missing(name, "machine.cpus"));
@@ -110,23 +163,37 @@ fn finish(name: &str, file: ProfileFile, base: Base, sources: BTreeMap<String, D
         role: file.role.ok_or_else(|| missing(name, "role"))?,
         kubernetes: Kubernetes {
             version,
-            pause_image: file.kubernetes.pause_image.ok_or_else(|| missing(name, "kubernetes.pause_image"))?,
+            pause_image: file
+                .kubernetes
+                .pause_image
+                .ok_or_else(|| missing(name, "kubernetes.pause_image"))?,
         },
         base,
         repositories,
         keys,
         install: file.packages.install,
         hold: file.packages.hold,
-        files: file.files.into_iter().map(|it| remote(name, it)).collect::<Result<_>>()?,
+        files: file
+            .files
+            .into_iter()
+            .map(|it| remote(name, it))
+            .collect::<Result<_>>()?,
         overlays: file.overlays,
         format,
         disk: size(file.image.disk, "image.disk")?,
-        slack: size(file.image.slack, "image.slack")?.ok_or_else(|| missing(name, "image.slack"))?,
+        slack: size(file.image.slack, "image.slack")?
+            .ok_or_else(|| missing(name, "image.slack"))?,
         machine,
-        boot: BootEdits { cmdline: file.boot.cmdline, config: file.boot.config },
+        boot: BootEdits {
+            cmdline: file.boot.cmdline,
+            config: file.boot.config,
+        },
         network: Network {
             uplink: file.network.uplink,
-            cluster: file.network.cluster.ok_or_else(|| missing(name, "network.cluster"))?,
+            cluster: file
+                .network
+                .cluster
+                .ok_or_else(|| missing(name, "network.cluster"))?,
         },
         admin: Admin {
             user: file.admin.user.unwrap_or_else(|| "admin".to_owned()),
@@ -137,32 +204,50 @@ fn finish(name: &str, file: ProfileFile, base: Base, sources: BTreeMap<String, D
 }
 
 fn machine(name: &str, file: MachineFile) -> Result<Option<Machine>> {
-    let Some(cpus) = file.cpus else { return Ok(None) };
+    let Some(cpus) = file.cpus else {
+        return Ok(None);
+    };
     let memory = file.memory.ok_or_else(|| missing(name, "machine.memory"))?;
-    let memory: Bytes = memory.parse().map_err(input(format!("profile {name:?}: `machine.memory`")))?;
+    let memory: Bytes = memory
+        .parse()
+        .map_err(input(format!("profile {name:?}: `machine.memory`")))?;
     let nics = file.nics.ok_or_else(|| missing(name, "machine.nics"))?;
     if nics.len() > 8 || cpus == 0 || cpus > 64 || memory.0 < 64 << 20 {
-        return Err(Error::input(format!("profile {name:?}: no such machine can be made"))
-            .help("1 to 64 processors, at least 64MiB of memory and at most 8 network cards"));
+        return Err(
+            Error::input(format!("profile {name:?}: no such machine can be made"))
+                .help("1 to 64 processors, at least 64MiB of memory and at most 8 network cards"),
+        );
     }
     Ok(Some(Machine {
         cpus,
         memory,
-        firmware: file.firmware.ok_or_else(|| missing(name, "machine.firmware"))?,
-        nics: nics.into_iter().map(|it| nic(name, it)).collect::<Result<_>>()?,
+        firmware: file
+            .firmware
+            .ok_or_else(|| missing(name, "machine.firmware"))?,
+        nics: nics
+            .into_iter()
+            .map(|it| nic(name, it))
+            .collect::<Result<_>>()?,
     }))
 }
 
 fn nic(profile: &str, file: NicFile) -> Result<Nic> {
     let wanted = |name: Option<String>| {
-        name.ok_or_else(|| Error::input(format!("profile {profile:?}: a card of `machine.nics` needs a `name` of its network")))
+        name.ok_or_else(|| {
+            Error::input(format!(
+                "profile {profile:?}: a card of `machine.nics` needs a `name` of its network"
+            ))
+        })
     };
     let link = match file.link {
         LinkKind::Nat => Link::Nat(file.forwards),
         LinkKind::Internal => Link::Internal(wanted(file.name)?),
         LinkKind::HostOnly => Link::HostOnly(wanted(file.name)?),
     };
-    Ok(Nic { adapter: file.adapter, link })
+    Ok(Nic {
+        adapter: file.adapter,
+        link,
+    })
 }
 
 fn remote(profile: &str, file: RemoteFileFile) -> Result<RemoteFile> {
@@ -171,11 +256,21 @@ fn remote(profile: &str, file: RemoteFileFile) -> Result<RemoteFile> {
     let mode = u16::from_str_radix(mode, 8)
         .ok()
         .filter(|it| *it <= 0o7777)
-        .ok_or_else(|| Error::input(format!("{}: {mode:?} is no mode", place())).help("write it as \"0755\""))?;
+        .ok_or_else(|| {
+            Error::input(format!("{}: {mode:?} is no mode", place())).help("write it as \"0755\"")
+        })?;
     let unpack = match file.unpack {
-        Some(true) => Unpack::Tarball { strip: file.strip.unwrap_or(0) },
+        Some(true) => Unpack::Tarball {
+            strip: file.strip.unwrap_or(0),
+        },
         _ => Unpack::No,
     };
     let sha256 = file.sha256.parse().map_err(input(place()))?;
-    Ok(RemoteFile { sha256, url: file.url, path: file.path, mode, unpack })
+    Ok(RemoteFile {
+        sha256,
+        url: file.url,
+        path: file.path,
+        mode,
+        unpack,
+    })
 }

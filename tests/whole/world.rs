@@ -101,6 +101,8 @@ pub(crate) fn serve(mirror: &Path, faults: &[&str]) -> (Server, u16) {
     let mut command = Command::new(repository().join("ci/serve"));
     command
         .arg(mirror)
+        .arg("--with-parent")
+        .stdin(Stdio::piped())
         .args(faults.iter().flat_map(|it| ["--fault", it]))
         .stdout(Stdio::piped());
     let mut child = command.spawn().expect("ci/serve starts");

@@ -1,6 +1,6 @@
 //! Reads ext2, ext3 and ext4 into a tree, and writes a tree as a fresh ext4.
 //!
-//! Three steps, each a value: [`layout`] decides from sizes where everything goes, [`write`] makes the volume of it, whose
+//! Three steps, each a value: [`layout`] decides from sizes where everything goes, [`write()`] makes the volume of it, whose
 //! files are still only places in their sources. Nothing is ever changed in place: a volume is read, its tree edited, and
 //! another volume made, so that the same tree gives the same bytes whatever it came from.
 //!

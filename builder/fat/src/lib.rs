@@ -1,7 +1,7 @@
 //! Reads FAT12, FAT16 and FAT32 volumes into a [`fstree::FileTree`] and writes such a tree as a fresh volume.
 //!
 //! Implements Microsoft's "FAT: General Overview of On-Disk Format" 1.03 with long names. [`read`] takes a volume apart
-//! into a tree and [`Facts`]; [`layout`] decides every cluster from sizes alone; [`write`] puts metadata and file content
+//! into a tree and [`Facts`]; [`layout`] decides every cluster from sizes alone; [`write()`] puts metadata and file content
 //! side by side. A volume is never patched: it is read, the tree is edited, and a new volume is laid out without gaps.
 //!
 //! What has no place in a [`fstree::Meta`] goes where it can do no harm: read-only is a mode without write bits; hidden,

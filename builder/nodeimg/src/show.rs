@@ -1,6 +1,6 @@
 //! Looking into an image, ours or another's: partitions, files with the layer each came from, one file's bytes.
 //!
-//! An image of ours says in [`DESCRIPTION`](crate::plan::DESCRIPTION) what was laid over its base; dpkg's lists in it say
+//! An image of ours says in `/usr/lib/nodeimg/image.json` what was laid over its base; dpkg's lists in it say
 //! which package a file belongs to. Any other image is all base.
 
 use crate::digest::Digest;

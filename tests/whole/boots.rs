@@ -16,7 +16,7 @@ fn a_bios_machine_a_uefi_machine_and_an_sd_card_form_a_cluster_by_themselves() {
     run(Command::new(repository().join("ci/boot"))
         .args(["--cpus", "1", "--timeout", "2400"])
         .arg(format!(
-            "{control_plane},hardware=vbox,firmware=bios,call=init,nodes=3"
+            "{control_plane},hardware=vbox,firmware=bios,call=init,nodes=3,cpus=2"
         ))
         .arg(format!("{worker},hardware=vbox,firmware=uefi,call=join"))
         .arg(format!("{card},hardware=virt,call=join")));

@@ -123,7 +123,7 @@ impl Shown {
         let volume = self.volume(partition)?;
         let path = ImgPath::new(path).map_err(input("the path to show"))?;
         if let Some(dir) = volume.tree.dir(&path) {
-            let layers = Layers::of(&volume.tree)?;
+            let layers = self.layers()?;
             let mut text = String::new();
             list(&volume.tree, &path, dir, &layers, &mut text);
             return Ok(Found::Listing(text));
@@ -141,12 +141,18 @@ impl Shown {
     /// Returns the whole tree of a partition as text, each entry with its layer.
     pub fn tree(&self, partition: Option<&str>) -> Result<String> {
         let volume = self.volume(partition)?;
-        let layers = Layers::of(&volume.tree)?;
+        let layers = self.layers()?;
         let mut text = String::new();
         for (path, node) in volume.tree.walk() {
             line(&volume.tree, &path, node, &layers, &mut text);
         }
         Ok(text)
+    }
+
+    /// Returns the layers as the root file system tells them, which is the first ext4.
+    fn layers(&self) -> Result<Layers> {
+        let root = self.volumes.iter().find(|it| it.kind == "ext4");
+        root.map_or_else(|| Ok(Layers::none()), |it| Layers::of(&it.tree))
     }
 
     fn volume(&self, wanted: Option<&str>) -> Result<&Shelved> {
@@ -220,11 +226,16 @@ struct Layers {
 }
 
 impl Layers {
-    fn of(tree: &FileTree) -> Result<Self> {
-        let mut layers = Self {
+    /// Returns the layers of an image that tells none: all is base.
+    fn none() -> Self {
+        Self {
             of: BTreeMap::new(),
             time: None,
-        };
+        }
+    }
+
+    fn of(tree: &FileTree) -> Result<Self> {
+        let mut layers = Self::none();
         let path = ImgPath::new(DESCRIPTION).expect("a constant path");
         let Some(content) = tree.content(&path) else {
             return Ok(layers);
@@ -284,7 +295,8 @@ impl Layers {
         match self.of.get(&path.to_string()) {
             Some(layer) => layer,
             None if path.to_string() == DESCRIPTION => "made",
-            None if self.time == Some(meta.mtime.secs) && meta.mtime.nanos == 0 => "made",
+            // FAT counts time in steps of two seconds.
+            None if self.time.map(|it| it & !1) == Some(meta.mtime.secs & !1) => "made",
             None => "base",
         }
     }

@@ -86,7 +86,7 @@ fn a_control_plane_carries_the_authorities_and_a_worker_none() {
 fn meta_data_changes_with_every_other_file() {
     let base = seed(&text(), "node01");
     expect![[r#"
-        instance-id: nodeimg-3291970544c790e0
+        instance-id: nodeimg-11b51d1951db713f
         local-hostname: node01
     "#]]
     .assert_eq(&base.meta_data);

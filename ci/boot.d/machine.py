@@ -108,8 +108,10 @@ class Machine:
         model = "e1000" if self.options.hardware == "vbox" else "virtio-net-pci"
         slots = [",addr=0x3", ",addr=0x8"] if self.options.hardware == "vbox" else ["", ""]
         macs = self.options.mac or [f"52:54:00:00:0{nic}:{self.number:02x}" for nic in (0, 1)]
+        wire = f"socket,id=lan,mcast=230.0.0.1:{lan},localaddr=127.0.0.1"
+        if self.arm:  # a Pi's one card, eth0, is on the wire
+            return ["-netdev", wire, "-device", f"{model},netdev=lan,mac={macs[-1]}"]
         line = ["-netdev", "user,id=nat,net=10.0.2.0/24,restrict=on", "-device", f"{model},netdev=nat,mac={macs[0]}{slots[0]}"]
         if len(macs) > 1:
-            line += ["-netdev", f"socket,id=lan,mcast=230.0.0.1:{lan},localaddr=127.0.0.1",
-                     "-device", f"{model},netdev=lan,mac={macs[1]}{slots[1]}"]
+            line += ["-netdev", wire, "-device", f"{model},netdev=lan,mac={macs[1]}{slots[1]}"]
         return line

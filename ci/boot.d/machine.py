@@ -44,7 +44,7 @@ class Machine:
         """The command line of a start. lan: the UDP port of the network the machines share."""
         options = self.options
         line = ["qemu-system-aarch64" if self.arm else "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512",
-                "-display", "none", "-monitor", "none", "-no-reboot", "-nodefaults", "-name", f"{options.name},process=nodeimg-boot",
+                "-display", "none", "-monitor", "stdio", "-no-reboot", "-nodefaults", "-name", f"{options.name},process=nodeimg-boot",
                 "-serial", f"file:{self.log(phase, 'console')}"]
         if options.hardware != "raspi4b":
             line += ["-serial", f"file:{self.log(phase, 'report')}", "-smp", str(options.cpus), "-m", str(options.memory)]

@@ -30,11 +30,11 @@ def until(options):
 
 
 def launch(one, phase, command):
-    """Starts QEMU; its output goes to a log."""
+    """Starts QEMU; its output goes to a log, its standard input is its monitor."""
     with open(one.log(phase, "qemu"), "w", encoding="utf-8") as log:
         log.write(" ".join(command) + "\n")
         log.flush()
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
 
 
 def look(one, phase):
@@ -45,6 +45,15 @@ def look(one, phase):
     if b"Kernel panic" in console:
         raise RuntimeError(f"{one.options.name}: start {phase}: the kernel panicked:\n{tail(one, phase)}")
     return guest.extract(contents(one.report_log(phase)))
+
+
+def press_power(process):
+    """Presses a machine's power button."""
+    try:
+        process.stdin.write(b"system_powerdown\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass  # it has ended
 
 
 def ended(one, phase, process, limit):
@@ -61,11 +70,16 @@ def ended(one, phase, process, limit):
 
 
 def start(machines, phase, last, common):
-    """One start of all machines at once: a report each; one that gave none in time is not in the answer."""
+    """One start of all machines at once: a report each; one that gave none in time is not in the answer.
+
+    A machine alone restarts by itself when it has reported. Those of a group stay for each other, for one may count another among its
+    nodes, until all have reported: then their power buttons are pressed.
+    """
+    alone = len(machines) == 1
     lan = random.randrange(20000, 30000)
     commands, processes, reports, retries, began = {}, {}, {}, 3, time.monotonic()
     for one in machines:
-        after = "systemctl reboot" if not last else "systemctl poweroff" if len(machines) == 1 else "true"
+        after = "true" if not alone else "systemctl poweroff" if last else "systemctl reboot"
         # A node that waits for others in vain does not settle.
         settle = 20 if one.options.tried else common.timeout
         text = guest.script(one.port, settle, until(one.options), after, small=one.options.hardware == "raspi4b")
@@ -93,12 +107,14 @@ def start(machines, phase, last, common):
                     print(f"{one.options.name}: start {phase}: reported after {time.monotonic() - began:.0f} s", flush=True)
                 elif processes[one].poll() is not None:
                     raise RuntimeError(f"{one.options.name}: QEMU ended with {processes[one].returncode} before a report: see {one.folder}")
-        # A machine that was told to end does so by itself; those of a group stay for each other, and are switched off together.
-        for one, process in processes.items():
-            if one in reports and (not last or len(machines) == 1):
-                limit = max(60, common.timeout - (time.monotonic() - began))
+        if len(reports) == len(machines) and (alone or not last):
+            if not alone:
+                for process in processes.values():
+                    press_power(process)
+            for one, process in processes.items():
+                limit = max(120, common.timeout - (time.monotonic() - began))
                 if not ended(one, phase, process, limit):
-                    raise RuntimeError(f"{one.options.name}: start {phase}: reported, but did not {'power off' if last else 'reboot'}")
+                    raise RuntimeError(f"{one.options.name}: start {phase}: reported, but did not {'power off' if last or not alone else 'reboot'}")
     finally:
         for process in processes.values():
             if process.poll() is None:

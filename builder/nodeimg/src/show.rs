@@ -279,12 +279,13 @@ impl Layers {
                 .map_or_else(|| Ok(Vec::new()), |it| it.read_all(MAX_TEXT))
                 .map_err(input(name.to_owned()))?;
             for path in String::from_utf8_lossy(&bytes).lines() {
-                let real = ImgPath::new(path).ok().and_then(|it| tree.locate(&it).ok());
-                let is_dir = real
-                    .as_ref()
-                    .is_some_and(|it| matches!(tree.get(it), Some(Node::Dir(_))));
-                if let Some(real) = real.filter(|_| !is_dir) {
-                    self.of.insert(real.to_string(), format!("package {name}"));
+                // A conffile of a package that is not configured yet waits under a name of its own.
+                for path in [path.to_owned(), format!("{path}.dpkg-new")] {
+                    let real = ImgPath::new(&path).ok().and_then(|it| tree.locate(&it).ok());
+                    let at = real.as_ref().and_then(|it| tree.get(it));
+                    if let (Some(real), Some(Node::File(_))) = (&real, at) {
+                        self.of.insert(real.to_string(), format!("package {name}"));
+                    }
                 }
             }
         }

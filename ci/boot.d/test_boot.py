@@ -5,8 +5,10 @@ import base64
 import hashlib
 import io
 import json
+import os
 import sys
 import tarfile
+import tempfile
 import types
 import unittest
 
@@ -14,6 +16,7 @@ sys.dont_write_bytecode = True
 
 import expect  # noqa: E402
 import guest  # noqa: E402
+import session  # noqa: E402
 
 
 def options(**more):
@@ -68,6 +71,60 @@ class Expect(unittest.TestCase):
 
     def test_a_node_alone_need_only_have_tried(self):
         self.assertEqual(expect.check(good(calls=call(0, status=1)), options(tried=True)), [])
+
+
+def printed(text):
+    """A report with one file, `running`, as a machine prints it."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("./running")
+        member.size = len(text)
+        tar.addfile(member, io.BytesIO(text.encode()))
+    return f"@nodeimg:{base64.b64encode(packed.getvalue()).decode()}\n@nodeimg={hashlib.sha256(packed.getvalue()).hexdigest()}\n"
+
+
+class Stub:
+    """A machine whose QEMU is a shell script: it reports, and ends when its power button is pressed."""
+
+    def __init__(self, folder, number, before):
+        self.folder, self.before, self.options = os.path.join(folder, str(number)), before, options(name=str(number))
+        os.makedirs(self.folder)
+        self.number, self.port = number, "ttyS1"
+        with open(f"{self.folder}/text", "w", encoding="utf-8") as file:
+            file.write(printed("running\n"))
+
+    def log(self, phase, what):
+        return os.path.join(self.folder, f"{what}-{phase}.log")
+
+    def report_log(self, phase):
+        return self.log(phase, "report")
+
+    def command(self, phase, script, lan):
+        pressed = 'while read -r word; do case $word in system_powerdown) echo pressed; exit;; esac; done; sleep 60'
+        return ["sh", "-c", f"cd {self.folder}; echo $$ >pid; {self.before}; cat text >report-{phase}.log; {pressed}"]
+
+
+class Session(unittest.TestCase):
+    """session.py"""
+
+    def test_a_group_stays_until_its_last_has_reported(self):
+        with tempfile.TemporaryDirectory() as folder:
+            late = "sleep 3; kill -0 $(cat ../1/pid) || exit 1"
+            machines = [Stub(folder, 1, "true"), Stub(folder, 2, late)]
+            common = types.SimpleNamespace(timeout=60)
+            reports = session.start(machines, 1, False, common)
+            self.assertEqual([reports[one]["running"] for one in machines], ["running\n"] * 2)
+            for one in machines:
+                with open(one.log(1, "qemu"), encoding="utf-8") as log:
+                    self.assertTrue(log.read().endswith("pressed\n"))
+
+    def test_a_machine_that_does_not_report_leaves_no_other_running(self):
+        with tempfile.TemporaryDirectory() as folder:
+            machines = [Stub(folder, 1, "true"), Stub(folder, 2, "sleep 60")]
+            reports = session.start(machines, 1, False, types.SimpleNamespace(timeout=4))
+            self.assertEqual([one.number for one in reports], [1])
+            with open(f"{folder}/1/pid", encoding="ascii") as file:
+                self.assertFalse(os.path.exists(f"/proc/{file.read().strip()}"))
 
 
 class Extract(unittest.TestCase):

@@ -2,57 +2,74 @@
 # Power cuts: what kubeadm left half-done, and what must not be undone.
 
 case_a_power_cut_during_init_is_repaired() { # on a controlplane
-    seed controlplane init NODEIMG_RESUME_WAIT=3
+    seed controlplane init
     lan
     echo hang >/t/fail
     start
-    until [ -e /t/hanging ]; do /bin/sleep 0.05; done
-    equal "$(state phase)" init
-    kill -9 -- -"$pid"
-    rm -rf /run/nodeimg
+    power_cut
     join
-    equal "$(calls)" 'init reset init'
+    equal "$(calls)" "init reset init $OPENED"
     equal "$(state phase)" joined
 }
 
 case_a_power_cut_during_join_is_repaired() { # on a worker
     seed worker join
     nic enp0s8 192.168.56.11/24
-    nic gw 192.168.56.10/24
-    python3 -m http.server --bind 192.168.56.10 6443 >/dev/null 2>&1 &
+    served
     echo hang >/t/fail
     start
-    until [ -e /t/hanging ]; do /bin/sleep 0.05; done
-    kill -9 -- -"$pid"
-    rm -rf /run/nodeimg
+    power_cut
     join
     equal "$(calls)" 'join reset join'
 }
 
-# An init was cut short, and now its API server is up and answers with this status.
-cut_short() {
+# From the moment others may have joined, a cluster is completed, never reset.
+case_a_power_cut_while_the_cluster_opens_loses_nobody() { # on a controlplane
+    lan
+    for phase in $OPENED; do
+        seed controlplane init
+        : >/t/calls
+        echo "$phase hang" >/t/fail-phase
+        start
+        power_cut
+        cluster_runs
+        join
+        equal "$(calls)" "init ${OPENED%"$phase"*}$phase $OPENED"
+        equal "$(state phase)" joined
+        kill %% 2>/dev/null
+        wait
+        rm -rf /var/lib/nodeimg /etc/kubernetes /var/lib/kubelet /var/lib/etcd
+    done
+}
+
+case_an_open_cluster_waits_for_its_api_server_without_end() { # on a controlplane
     seed controlplane init
     lan
-    openssl req -x509 -newkey ed25519 -nodes -subj /CN=test -addext subjectAltName=IP:192.168.56.10 \
-        -keyout /t/key -out /etc/nodeimg/pki/ca.crt 2>/dev/null
-    echo hang >/t/fail
+    echo 'addon hang' >/t/fail-phase
     start
-    until [ -e /t/hanging ]; do /bin/sleep 0.05; done
-    kill -9 -- -"$pid"
-    python3 /t/tests/stubs/apiserver 192.168.56.10 "$1" /etc/nodeimg/pki/ca.crt /t/key 2>/dev/null &
-}
-
-case_a_cluster_that_others_can_join_is_completed_not_reset() { # on a controlplane
-    cut_short 200
-    echo conf >/etc/kubernetes/kubelet.conf
-    join
+    power_cut
+    start
+    until_state phase api
+    until [ "$(wc -l </t/slept)" -gt 300 ]; do /bin/sleep 0.05; done # fifteen minutes
     lacks /t/calls reset
-    has /t/calls 'init phase addon all'
-    equal "$(state phase)" joined
+    cluster_runs
+    finished
+    lacks /t/calls reset
 }
 
-case_a_cluster_that_none_can_join_is_reset() { # on a controlplane
-    cut_short 403
+case_a_failed_opening_is_repeated() { # on a controlplane
+    seed controlplane init
+    lan
+    echo 'addon fail' >/t/fail-phase
     join
-    equal "$(calls)" 'init reset init'
+    equal "$(calls)" "init $OPENED $OPENED"
+}
+
+case_a_power_cut_before_the_first_byte_of_a_mark_is_no_mark() { # on a controlplane
+    seed controlplane init
+    lan
+    mkdir -p /var/lib/nodeimg
+    touch /var/lib/nodeimg/formed.new /var/lib/nodeimg/joined.new
+    join
+    equal "$(calls)" "init $OPENED"
 }

@@ -1,6 +1,6 @@
 """Part of the nodeimg TEST DOUBLES: a stand-in of the API server, over real TLS. The kubelet double runs it where a manifest
 kube-apiserver.yaml lies, as a kubelet runs static pods. It serves cluster-info signed by the bootstrap tokens, takes joins and heartbeats,
-lists nodes, and keeps its state (its "etcd") in /var/lib/kubeadm-double; control planes pass news on to each other."""
+lists nodes and keeps Leases; all it knows is in the double of etcd, without which it answers nothing (an external etcd: in a file)."""
 
 import base64
 import hashlib
@@ -11,15 +11,17 @@ import socket
 import ssl
 import threading
 import time
-import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import pki
+import yaml
+
+import etcd
 from record import STATE
 
 CONFIG = os.path.join(STATE, "apiserver.json")
-NODES = os.path.join(STATE, "nodes.json")
-READY_FOR = 40
+VALUES = os.path.join(STATE, "values.json")
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+MASTERS = ("system:masters", "kubeadm:cluster-admins")
 _lock = threading.Lock()
 
 
@@ -39,6 +41,43 @@ def store(path, value):
     os.replace(path + ".new", path)
 
 
+def ready_for():
+    """Seconds after its last sign of life that a node is Ready; a test may want fewer."""
+    return load(os.path.join(STATE, "ready-for.json"), 40)
+
+
+def values(prefix):
+    """What is stored under keys that begin so: key -> {value, revision}."""
+    if load(CONFIG, {})["external"]:
+        return {key: it for key, it in load(VALUES, {}).items() if key.startswith(prefix)}
+    return etcd.local("/double/get", {"prefix": prefix})["values"]
+
+
+def value(key):
+    """One value and its revision, 0 where there is none."""
+    found = values(key).get(key, {"value": None, "revision": 0})
+    return found["value"], found["revision"]
+
+
+def put(key, content, expect=None):
+    """Stores one; says whether `expect` was its revision before."""
+    if load(CONFIG, {})["external"]:
+        with _lock:
+            stored = load(VALUES, {})
+            if expect not in (None, stored.get(key, {}).get("revision", 0)):
+                return False
+            stored[key] = {"value": content, "revision": stored.get(key, {}).get("revision", 0) + 1}
+            store(VALUES, stored)
+            return True
+    try:
+        etcd.local("/double/put", {"key": key, "value": content, "expect": expect})
+    except etcd.Refused as error:
+        if error.args[0] == 409:
+            return False
+        raise
+    return True
+
+
 def _b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
@@ -55,6 +94,19 @@ def _valid(token, usage):
     return usage in token["usages"] and (token["expires"] is None or token["expires"] > time.time())
 
 
+def _node(one):
+    """A Node as the API shows it."""
+    ready = time.time() - one["seen"] < ready_for()
+    labels = {"kubernetes.io/hostname": one["name"], **({"node-role.kubernetes.io/control-plane": ""} if one["role"] == "control-plane" else {})}
+    return {"metadata": {"name": one["name"], "labels": labels},
+            "status": {"addresses": [{"type": "InternalIP", "address": one["address"]}],
+                       "conditions": [{"type": "Ready", "status": "True" if ready else "Unknown"}], "joins": one["joins"]}}
+
+
+def _lease(held, revision):
+    return {**held, "metadata": {**held["metadata"], "resourceVersion": str(revision)}}
+
+
 class Handler(BaseHTTPRequestHandler):
     """One request."""
 
@@ -65,68 +117,110 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def _may_all(self):
+        subject = dict(it[0] for it in (self.connection.getpeercert() or {}).get("subject", []))
+        return subject.get("organizationName") in MASTERS
+
+    def _serve(self, serve):
+        """Answers; without etcd as the real one does."""
+        try:
+            serve()
+        except (OSError, etcd.Refused) as error:
+            self._answer(500, f"etcdserver: request timed out ({error})")
+
     def do_GET(self):  # noqa: N802  the base class's name
-        config = load(CONFIG, {})
-        if self.path in ("/readyz", "/healthz", "/livez"):
-            self._answer(200, "ok")
-        elif self.path == "/version":
-            self._answer(200, {"gitVersion": config["version"], "platform": "nodeimg test double"})
-        elif self.path == "/api/v1/namespaces/kube-public/configmaps/cluster-info":
-            data = {"kubeconfig": config["clusterInfo"]}
-            for token in config["tokens"]:
-                if _valid(token, "signing"):
-                    data["jws-kubeconfig-" + token["token"].split(".")[0]] = signature(token["token"], config["clusterInfo"])
-            self._answer(200, {"kind": "ConfigMap", "data": data})
-        elif self.path == "/api/v1/nodes" and self.connection.getpeercert():
-            now = time.time()
-            self._answer(200, [{"name": name, **node, "ready": now - node["seen"] < READY_FOR}
-                               for name, node in sorted(load(NODES, {}).items())])
-        else:
-            self._answer(401 if self.path == "/api/v1/nodes" else 404, "no")
+        self._serve(self._get)
 
     def do_POST(self):  # noqa: N802
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        config = load(CONFIG, {})
+        self._serve(self._post)
+
+    def do_PUT(self):  # noqa: N802
+        self._serve(self._put)
+
+    def _get(self):
+        path, _, query = self.path.partition("?")
+        config, _ = value("config")
+        if path in ("/readyz", "/healthz", "/livez"):
+            self._answer(200, "ok")
+        elif path == "/version":
+            self._answer(200, {"gitVersion": config["version"], "platform": "nodeimg test double"})
+        elif path == "/api/v1/namespaces/kube-public/configmaps/cluster-info":
+            self._cluster_info(config)
+        elif not self._may_all():
+            self._answer(401, "Unauthorized")
+        elif path == "/api/v1/nodes":
+            nodes = [_node(it["value"]) for _, it in sorted(values("nodes/").items())]
+            wanted = "node-role.kubernetes.io/control-plane" if "labelSelector=" in query else "kubernetes.io/hostname"
+            self._answer(200, {"kind": "NodeList", "items": [it for it in nodes if wanted in it["metadata"]["labels"]]})
+        elif path == "/api/v1/namespaces/kube-system/configmaps/kubeadm-config":
+            self._answer(200, {"kind": "ConfigMap", "data": {"ClusterConfiguration": yaml.safe_dump(config["cluster"])}})
+        elif path.startswith(LEASES + "/"):
+            held, revision = value(path.removeprefix(LEASES).replace("/", "leases/", 1))
+            self._answer(*((200, _lease(held, revision)) if held else (404, "not found")))
+        else:
+            self._answer(404, "no")
+
+    def _cluster_info(self, config):
+        if config.get("clusterInfo") is None:
+            self._answer(403, 'User "system:anonymous" cannot get resource "configmaps" in the namespace "kube-public"')
+            return
+        data = {"kubeconfig": config["clusterInfo"]}
+        for token in config["tokens"]:
+            if _valid(token, "signing"):
+                data["jws-kubeconfig-" + token["token"].split(".")[0]] = signature(token["token"], config["clusterInfo"])
+        self._answer(200, {"kind": "ConfigMap", "data": data})
+
+    def _body(self):
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _post(self):
+        body, (config, _) = self._body(), value("config")
         bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
         known = any(t["token"] == bearer and _valid(t, "authentication") for t in config["tokens"])
-        if self.path in ("/double/join", "/double/apply", "/double/peer") and not (known or self.connection.getpeercert()):
+        if self.path == "/double/heartbeat":
+            self._heartbeat(body["name"])
+        elif not (known or self._may_all()):
+            self._answer(401, "Unauthorized")
+        elif self.path == "/double/config":
+            self._answer(200, {**config, "nodes": [it["value"] for it in values("nodes/").values()]})
+        elif self.path == "/double/join":
+            self._join(body)
+        elif self.path == "/double/apply" and self._may_all():
+            self._answer(200, {})
+        elif self.path == LEASES and self._may_all():
+            done = put("leases/" + body["metadata"]["name"], body, expect=0)
+            self._answer(*((201, body) if done else (409, "already exists")))
+        else:
+            self._answer(404, "no")
+
+    def _put(self):
+        body = self._body()
+        if not self._may_all() or not self.path.startswith(LEASES + "/"):
             self._answer(401, "Unauthorized")
             return
-        with _lock:
-            nodes = load(NODES, {})
-            if self.path == "/double/join":
-                old = nodes.get(body["name"])
-                if old and time.time() - old["seen"] < READY_FOR and not body.get("forwarded"):
-                    self._answer(409, f'a Node with name "{body["name"]}" and status "Ready" already exists in the cluster')
-                    return
-                nodes[body["name"]] = {**body, "seen": time.time(), "joins": (old or {}).get("joins", 0) + 1}
-                store(NODES, nodes)
-            elif self.path == "/double/heartbeat" and body["name"] in nodes:
-                nodes[body["name"]]["seen"] = time.time()
-                store(NODES, nodes)
-            elif self.path == "/double/peer":
-                config["peers"] = sorted(set(config["peers"]) | set(body["peers"]) - {config["self"]})
-                store(CONFIG, config)
-            elif self.path == "/double/apply":
-                with open(os.path.join(STATE, "applied.log"), "a", encoding="utf-8") as file:
-                    file.write(json.dumps(body) + "\n")
-            elif self.path == "/double/heartbeat":
+        done = put("leases/" + body["metadata"]["name"], body, expect=int(body["metadata"]["resourceVersion"]))
+        self._answer(*((200, body) if done else (409, "the object has been modified")))
+
+    def _heartbeat(self, name):
+        while True:
+            node, revision = value("nodes/" + name)
+            if node is None:
                 self._answer(404, "no such node")
                 return
-        shared = {key: config[key] for key in ("version", "cluster", "kubelet", "tokens", "clusterInfo", "self", "peers", "endpoint")}
-        self._answer(200, {**shared, "nodes": nodes} if self.path == "/double/join" else {})
-        if not body.get("forwarded"):
-            self._forward(config, {**body, "forwarded": True})
+            if put("nodes/" + name, {**node, "seen": time.time()}, revision):
+                self._answer(200, {})
+                return
 
-    def _forward(self, config, body):
-        for peer in config["peers"]:
-            request = urllib.request.Request(f"https://{peer}{self.path}", json.dumps(body).encode(),
-                                             {"Authorization": self.headers.get("Authorization", "")})
-            try:
-                with urllib.request.urlopen(request, context=pki.context(config["ca"].encode()), timeout=10):
-                    pass
-            except OSError as error:
-                print(f"api double: {peer}: {error}", flush=True)
+    def _join(self, body):
+        key = "nodes/" + body["name"]
+        old, revision = value(key)
+        if old and time.time() - old["seen"] < ready_for():
+            self._answer(409, f'a Node with name "{body["name"]}" and status "Ready" already exists in the cluster. '
+                              "You must delete the existing Node or change the name of this new joining Node")
+        elif put(key, {**body, "seen": time.time(), "joins": (old or {}).get("joins", 0) + 1}, revision):
+            self._answer(200, {})
+        else:
+            self._answer(409, "the object has been modified")
 
     def log_message(self, format, *args):  # noqa: A002
         if "/double/heartbeat" not in self.path:
@@ -148,12 +242,12 @@ class Server(ThreadingHTTPServer):
         pass
 
 
-def serve(certificates, port):
-    """Serves for ever."""
-    server = Server(("::", port), Handler)
+def serve(handler, port, certificate, authority, required):
+    """Serves for ever. required: whether a client must have a certificate of the authority."""
+    server = Server(("::", port), handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f"{certificates}/apiserver.crt", f"{certificates}/apiserver.key")
-    context.load_verify_locations(f"{certificates}/ca.crt")
-    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_cert_chain(certificate + ".crt", certificate + ".key")
+    context.load_verify_locations(authority)
+    context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.serve_forever()

@@ -1,5 +1,5 @@
-"""Part of the nodeimg TEST DOUBLE of kubeadm: init and reset, as far as a machine's first boot can see them: files, certificates,
-TLS, token, endpoint, kubelet. No real control plane comes of it."""
+"""Part of the nodeimg TEST DOUBLE of kubeadm: init, its phases, and reset, as far as a machine can see them: files, certificates, TLS,
+token, endpoint, kubelet, etcd's members. No real control plane comes of it."""
 
 import base64
 import json
@@ -13,9 +13,11 @@ import urllib.request
 import yaml
 
 import api
+import etcd
 import pki
 import preflight
 import schema
+from record import step
 
 ETC = "/etc/kubernetes"
 KUBELET = "/var/lib/kubelet"
@@ -63,9 +65,8 @@ def control_plane(cluster, name, local, endpoint, external_etcd):
     pki.leaf(ca, f"{folder}/apiserver-kubelet-client", "/O=kubeadm:cluster-admins/CN=kube-apiserver-kubelet-client")
     pki.leaf(front, f"{folder}/front-proxy-client", "/CN=front-proxy-client")
     if not external_etcd:
-        etcd = pki.authority(f"{folder}/etcd", "ca", "/CN=etcd-ca")
-        pki.leaf(etcd, f"{folder}/etcd/server", "/CN=" + name, [name, local["advertiseAddress"], "127.0.0.1"], "serverAuth,clientAuth")
-        os.makedirs("/var/lib/etcd/member", exist_ok=True)
+        etcd_ca = pki.authority(f"{folder}/etcd", "ca", "/CN=etcd-ca")
+        pki.leaf(etcd_ca, f"{folder}/etcd/server", "/CN=" + name, [name, local["advertiseAddress"], "127.0.0.1"], "serverAuth,clientAuth")
     with open(ca[0], "rb") as file:
         ca_pem = file.read()
     for user, subject in (("admin", "/O=kubeadm:cluster-admins/CN=kubernetes-admin"), ("super-admin", "/O=system:masters/CN=kubernetes-super-admin"),
@@ -78,16 +79,22 @@ def control_plane(cluster, name, local, endpoint, external_etcd):
     return ca_pem
 
 
-def manifests(cluster, external_etcd):
-    for component in preflight.MANIFESTS:
-        if component != "etcd" or not external_etcd:
-            image = f"{cluster.get('imageRepository') or 'registry.k8s.io'}/{component}:{cluster['kubernetesVersion']}"
-            write(f"{ETC}/manifests/{component}.yaml", "# nodeimg TEST DOUBLE: the kubelet double runs api.py for kube-apiserver, nothing for the others\n"
-                   + yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": component, "namespace": "kube-system"},
-                                     "spec": {"containers": [{"name": component, "image": image}]}}))
+def manifests(cluster, components):
+    """Static pods' manifests."""
+    for component in components:
+        image = f"{cluster.get('imageRepository') or 'registry.k8s.io'}/{component}:{cluster['kubernetesVersion']}"
+        write(f"{ETC}/manifests/{component}.yaml", "# nodeimg TEST DOUBLE: the kubelet double runs its own for kube-apiserver and etcd, nothing for the others\n"
+              + yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": component, "namespace": "kube-system"},
+                                "spec": {"containers": [{"name": component, "image": image}]}}))
 
 
-def _wait(server, ca_pem, limit):
+def components(external_etcd):
+    """Those of a control plane, etcd last."""
+    return [it for it in preflight.MANIFESTS if it != "etcd" or not external_etcd]
+
+
+def wait(server, ca_pem, limit):
+    """Waits for an API server to be ready."""
     until = time.time() + limit
     while True:
         try:
@@ -97,43 +104,109 @@ def _wait(server, ca_pem, limit):
         except OSError as error:
             if time.time() > until:
                 raise Failed(f"[kubeconfig] could not bootstrap the admin user in file admin.conf: https://{server} never answered: {error}") from None
-        time.sleep(1)
+        time.sleep(0.3)
 
 
-def init(kinds):
-    """kubeadm init."""
-    start, cluster = kinds.get("InitConfiguration", {}), kinds.get("ClusterConfiguration", {})
-    local = {"bindPort": 6443, **(start.get("localAPIEndpoint") or {})}
-    registration = start.get("nodeRegistration") or {}
-    if not cluster.get("kubernetesVersion"):
-        raise Failed("ClusterConfiguration.kubernetesVersion is not set: kubeadm would ask the internet for it")
-    if not local.get("advertiseAddress"):
-        raise Failed("InitConfiguration.localAPIEndpoint.advertiseAddress is not set: kubeadm would take the default route's")
-    external = bool((cluster.get("etcd") or {}).get("external"))
-    preflight.check(registration, False, local, external)
-    name, own = hostname(registration), f"{local['advertiseAddress']}:{local['bindPort']}"
-    endpoint = cluster.get("controlPlaneEndpoint") or own
-    endpoint = endpoint if ":" in endpoint else f"{endpoint}:{local['bindPort']}"
-    ca_pem = control_plane(cluster, name, local, endpoint, external)
-    tokens = [{"token": t["token"], "usages": t.get("usages") or ["signing", "authentication"],
-               "expires": None if schema.seconds(t.get("ttl"), 86400) == 0 else time.time() + schema.seconds(t.get("ttl"), 86400)}
-              for t in start.get("bootstrapTokens") or []]
-    info = yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": {
-        "server": f"https://{endpoint}", "certificate-authority-data": base64.b64encode(ca_pem).decode()}}]})
-    kubelet = kinds.get("KubeletConfiguration", {})
-    api.store(api.CONFIG, {"version": cluster["kubernetesVersion"], "cluster": cluster, "kubelet": kubelet, "tokens": tokens, "clusterInfo": info,
-                           "ca": ca_pem.decode(), "self": own, "peers": [], "endpoint": endpoint, "certificates": cluster.get("certificatesDir") or f"{ETC}/pki",
-                           "port": local["bindPort"]})
-    api.store(api.NODES, {name: {"name": name, "address": local["advertiseAddress"], "role": "control-plane", "seen": time.time(), "joins": 0}})
-    manifests(cluster, external)
-    start_kubelet(registration, kubelet)
-    _wait(own, ca_pem, schema.seconds((start.get("timeouts") or {}).get("kubernetesAPICall"), 60))
-    print("\nYour Kubernetes control-plane has initialized successfully! (nodeimg test double)")
+class Init:
+    """What kubeadm init's phases share."""
+
+    def __init__(self, kinds):
+        self.start, self.cluster, self.kubelet = (kinds.get(it, {}) for it in ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration"))
+        self.local = {"bindPort": 6443, **(self.start.get("localAPIEndpoint") or {})}
+        self.registration = self.start.get("nodeRegistration") or {}
+        if not self.cluster.get("kubernetesVersion"):
+            raise Failed("ClusterConfiguration.kubernetesVersion is not set: kubeadm would ask the internet for it")
+        if not self.local.get("advertiseAddress"):
+            raise Failed("InitConfiguration.localAPIEndpoint.advertiseAddress is not set: kubeadm would take the default route's")
+        self.external = bool((self.cluster.get("etcd") or {}).get("external"))
+        self.own = f"{self.local['advertiseAddress']}:{self.local['bindPort']}"
+        endpoint = self.cluster.get("controlPlaneEndpoint") or self.own
+        self.endpoint = endpoint if ":" in endpoint else f"{endpoint}:{self.local['bindPort']}"
+        self.pki = self.cluster.get("certificatesDir") or f"{ETC}/pki"
+
+    def control_plane(self):
+        """All phases until the control plane runs."""
+        preflight.check(self.registration, False, self.local, self.external)
+        step("preflight")
+        name = hostname(self.registration)
+        ca_pem = control_plane(self.cluster, name, self.local, self.endpoint, self.external)
+        step("certs")
+        node = {"name": name, "address": self.local["advertiseAddress"], "role": "control-plane", "seen": time.time(), "joins": 0}
+        config = {"version": self.cluster["kubernetesVersion"], "cluster": self.cluster, "kubelet": self.kubelet, "tokens": [],
+                  "clusterInfo": None, "endpoint": self.endpoint}
+        api.store(api.CONFIG, {"certificates": self.pki, "port": self.local["bindPort"], "external": self.external})
+        first = {"config": {"value": config, "revision": 1}, f"nodes/{name}": {"value": node, "revision": 1}}
+        if self.external:
+            api.store(api.VALUES, first)
+        else:
+            member = etcd.member(name, self.local["advertiseAddress"])
+            etcd.store(member["ID"], "id")
+            etcd.store({"revision": 1, "members": [member], "values": first})
+        manifests(self.cluster, components(self.external))
+        step("manifests")
+        start_kubelet(self.registration, self.kubelet)
+        step("kubelet-start")
+        self.wait()
+        step("wait-control-plane")
+
+    def wait(self):
+        """Waits for this machine's API server."""
+        with open(f"{self.pki}/ca.crt", "rb") as file:
+            wait(self.own, file.read(), schema.seconds((self.start.get("timeouts") or {}).get("kubernetesAPICall"), 60))
+
+    def phase(self, name):
+        """One phase after that; each can be repeated."""
+        self.wait()
+        if name == "bootstrap-token":
+            self._publish()
+        step(name)
+
+    def _publish(self):
+        with open(f"{self.pki}/ca.crt", "rb") as file:
+            ca_pem = file.read()
+        tokens = [{"token": t["token"], "usages": t.get("usages") or ["signing", "authentication"],
+                   "expires": None if schema.seconds(t.get("ttl"), 86400) == 0 else time.time() + schema.seconds(t.get("ttl"), 86400)}
+                  for t in self.start.get("bootstrapTokens") or []]
+        info = yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": {
+            "server": f"https://{self.endpoint}", "certificate-authority-data": base64.b64encode(ca_pem).decode()}}]})
+        config, _ = api.value("config")
+        api.put("config", {**config, "tokens": tokens, "clusterInfo": info})
+
+
+PHASES = ["upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon", "show-join-command"]
+
+
+def init(kinds, skip):
+    """kubeadm init, but for the phases to skip."""
+    unknown = set(skip) - set(PHASES)
+    if unknown:
+        raise Failed(f"phases {sorted(unknown)} are unknown to this test double, or cannot be skipped there")
+    it = Init(kinds)
+    it.control_plane()
+    for name in PHASES:
+        if name not in skip:
+            it.phase(name)
+    if "show-join-command" not in skip:
+        print("\nYour Kubernetes control-plane has initialized successfully! (nodeimg test double)")
+
+
+def _leave_etcd():
+    """Removes this machine's member from etcd; as with the real one, a failure is no more than a warning."""
+    try:
+        own = etcd.load("id")
+        others = [it for it in etcd.load()["members"] if it["ID"] != own]
+        if others:
+            etcd.local("/v3/cluster/member/remove", {"ID": own})
+    except (OSError, TypeError, etcd.Refused) as error:
+        print(f"[reset] Failed to remove etcd member: {error}, please manually remove this etcd member using etcdctl", flush=True)
 
 
 def reset():
     """kubeadm reset -f: the call log stays, for the tests."""
+    if os.path.exists(f"{ETC}/manifests/etcd.yaml"):
+        _leave_etcd()
     subprocess.run(["systemctl", "stop", "kubelet"], check=False)
+    step("reset")
     for path in (ETC, KUBELET):
         for entry in os.listdir(path) if os.path.isdir(path) else []:
             full = os.path.join(path, entry)
@@ -143,6 +216,6 @@ def reset():
                 os.remove(full)
     os.makedirs(f"{ETC}/manifests", exist_ok=True)
     shutil.rmtree("/var/lib/etcd", ignore_errors=True)
-    for path in (api.CONFIG, api.NODES):
+    for path in (api.CONFIG, api.VALUES):
         if os.path.exists(path):
             os.remove(path)

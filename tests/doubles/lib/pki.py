@@ -67,7 +67,9 @@ def key_pair(folder, name):
 
 
 def leaf(ca, target, subject, names=(), usage="clientAuth"):
-    """target.{crt,key} signed by ca = (crt, key). names: host names and addresses. Returns the two as PEM bytes."""
+    """target.{crt,key} signed by ca = (crt, key). names: host names and addresses. Returns the two as PEM bytes. Valid from its authority's
+    first moment on, as kubeadm makes them: the clocks of those who check may be behind."""
+    start = _openssl("x509", "-in", ca[0], "-noout", "-startdate", "-dateopt", "iso_8601").decode().partition("=")[2]
     with tempfile.TemporaryDirectory() as folder:
         request, extensions = os.path.join(folder, "csr"), os.path.join(folder, "ext")
         _openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", target + ".key", "-out", request, "-subj", subject)
@@ -77,7 +79,8 @@ def leaf(ca, target, subject, names=(), usage="clientAuth"):
             if sans:
                 file.write("subjectAltName=" + ",".join(sans) + "\n")
         _openssl("x509", "-req", "-in", request, "-CA", ca[0], "-CAkey", ca[1], "-CAcreateserial", "-CAserial",
-                 os.path.join(folder, "srl"), "-days", "365", "-out", target + ".crt", "-extfile", extensions)
+                 os.path.join(folder, "srl"), "-not_before", "".join(it for it in start if it.isdigit()) + "Z",
+                 "-days", "365", "-out", target + ".crt", "-extfile", extensions)
     os.chmod(target + ".key", 0o600)
     with open(target + ".crt", "rb") as crt, open(target + ".key", "rb") as key:
         return crt.read(), key.read()

@@ -42,3 +42,24 @@ def end(number, command, status, message, **more):
     """Notes how the call ended."""
     _append({"call": number, "event": "end", "command": command, "status": status, "message": message, "boot": _boot(),
              "time": time.time(), **more})
+
+
+def step(name):
+    """A moment within a command. A test that wrote the name into `stop-at` finds the command held here, to cut the power."""
+    wanted = os.path.join(STATE, "stop-at")
+    if os.path.exists(wanted):
+        with open(wanted, encoding="utf-8") as file:
+            held = file.read().strip() == name
+        if held:
+            os.sync()
+            with open(os.path.join(STATE, "stopped"), "w", encoding="utf-8") as file:
+                file.write(name)
+            while True:
+                time.sleep(60)
+
+
+def applied(name, digest):
+    """Notes that the cluster took a manifest."""
+    with open(os.path.join(STATE, "applied.log"), "a", encoding="utf-8") as file:
+        file.write(f"{digest} {name}\n")
+    step("applied " + name)

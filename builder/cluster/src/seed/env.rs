@@ -1,7 +1,7 @@
 //! `/etc/nodeimg/node.env`: what the join unit must know, as lines a POSIX shell can source and systemd reads as `EnvironmentFile`.
 
 use crate::kubeadm::Action;
-use crate::{Cluster, Node, Release, Secrets};
+use crate::{Cluster, Node, Release, Role, Secrets};
 
 /// Writes the file of `node`.
 pub(super) fn render(
@@ -11,7 +11,7 @@ pub(super) fn render(
     release: Release,
 ) -> String {
     let address = node.address.map(|it| it.to_string()).unwrap_or_default();
-    let lines: Vec<String> = [
+    let mut values = vec![
         ("NODEIMG_CLUSTER", cluster.name.to_string()),
         ("NODEIMG_NODE", node.name.to_string()),
         ("NODEIMG_ROLE", node.role.as_str().to_owned()),
@@ -25,10 +25,17 @@ pub(super) fn render(
         ("NODEIMG_KUBERNETES_VERSION", release.to_string()),
         // Before this moment the cluster's certificates are not valid, whatever a board without a clock believes.
         ("NODEIMG_TIME_FLOOR", secrets.created().0.to_string()),
-    ]
-    .iter()
+    ];
+    if node.role == Role::ControlPlane {
+        // A control plane that lost its disk asks the others whether there is a cluster already.
+        let planes = cluster.control_planes().filter_map(|it| it.address);
+        let addresses: Vec<String> = planes.map(|it| it.to_string()).collect();
+        values.push(("NODEIMG_CONTROL_PLANES", addresses.join(" ")));
+    }
     // No value can hold a quote: they are names, numbers and addresses.
-    .map(|(name, value)| format!("{name}='{value}'\n"))
-    .collect();
+    let lines: Vec<String> = values
+        .iter()
+        .map(|(name, value)| format!("{name}='{value}'\n"))
+        .collect();
     lines.concat()
 }

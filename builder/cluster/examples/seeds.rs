@@ -1,0 +1,44 @@
+//! Writes the seeds of a cluster's nodes, each into a folder of its name: for tests that boot them. The secrets are not secret.
+//!
+//! `cargo run -p cluster --example seeds CLUSTER.toml OUT CREATED UPLINK CARD`, where CREATED is a Unix time, UPLINK the name of the card that
+//! leads out and CARD that of the one on the node network.
+
+#![expect(clippy::disallowed_methods, reason = "an example has a host")]
+
+use cluster::seed::{NicConfig, NicRole, Nics, Order};
+use cluster::{RootSeed, Secrets, UnixTime};
+use std::error::Error;
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [file, out, created, uplink, card] = args.as_slice() else {
+        return Err("usage: seeds CLUSTER.toml OUT CREATED UPLINK CARD".into());
+    };
+    let text = String::from_utf8(std::fs::read(file)?)?;
+    let cluster = cluster::parse(&text, file)?;
+    let secrets = Secrets::new(
+        cluster.name.clone(),
+        RootSeed::new([7; 32]),
+        UnixTime(created.parse()?),
+    );
+    let nics = Nics::new(vec![
+        NicConfig::named(uplink, NicRole::Uplink),
+        NicConfig::named(card, NicRole::Cluster),
+    ])?;
+    for node in &cluster.nodes {
+        let seed = cluster::seed::render(&Order {
+            cluster: &cluster,
+            secrets: &secrets,
+            node: &node.name,
+            release: "v1.36.2".parse()?,
+            nics: &nics,
+        })?;
+        let folder = Path::new(out).join(node.name.as_str());
+        std::fs::create_dir_all(&folder)?;
+        for (name, content) in seed.files() {
+            std::fs::write(folder.join(name), content.expose())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+"""The clusters of the cases: their files, seeds made by the cluster crate, and machines to be switched on."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+import balance
+import wires
+from node import Failed, Node
+
+HEAD = """name = "lab"
+kubernetes = "1.36"
+node_cidr = "192.168.56.0/24"
+pod_cidr = "10.244.0.0/16"
+service_cidr = "10.96.0.0/12"
+dns_domain = "cluster.local"
+cni = "none"
+{endpoint}
+[admin]
+user = "admin"
+ssh_keys = []
+"""
+NODE = """
+[[node]]
+name = "{name}"
+role = "{role}"
+profile = "{role}-amd64"
+address = "{address}"
+"""
+VIRTUAL = f"{wires.LAN}.100"
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+
+class World:
+    """What a case is given: images, a place, and machines."""
+
+    def __init__(self, images, seeder, folder, work, cgroups):
+        self.images, self.seeder, self.folder, self.work, self.cgroups = images, seeder, folder, work, cgroups
+        self.nodes, self.servers, self.cases = [], [], 0
+
+    def cluster(self, planes, workers, cards=("enp0s3", "enp0s8")):
+        """Nodes cp1… and node01…, switched off; more than one control plane is behind a load balancer. cards: the NAT's, the LAN's."""
+        self.cases += 1
+        place = self.work / str(self.cases)
+        place.mkdir()
+        listed = [(f"cp{it}", "controlplane", f"{wires.LAN}.{9 + it}") for it in range(1, planes + 1)]
+        listed += [(f"node{it:02}", "worker", f"{wires.LAN}.{30 + it}") for it in range(1, workers + 1)]
+        text = HEAD.format(endpoint=f'endpoint = "{VIRTUAL}:6443"' if planes > 1 else "")
+        text += "".join(NODE.format(name=name, role=role, address=address) for name, role, address in listed)
+        (place / "cluster.toml").write_text(text)
+        self.seeds(place, cards)
+        for name, role, _ in listed:
+            self.nodes.append(Node(name, self.images[role], place / "seeds" / name, place, self.cgroups))
+        for node in self.nodes:
+            self.serve(wires.dhcp, namespace=node.nat)
+        if planes > 1:
+            wires.ip("addr", "add", VIRTUAL + "/32", "dev", "lan")
+            self.serve(balance.serve, VIRTUAL, [address for _, role, address in listed if role == "controlplane"])
+        return self.nodes
+
+    def seeds(self, place, cards):
+        """Writes the nodes' seeds, as of a cluster that was made an hour ago."""
+        command = [*self.seeder, place / "cluster.toml", place / "seeds", str(int(time.time()) - 3600), *cards]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failed(f"no seeds: {done.stderr}")
+
+    def serve(self, function, *arguments, namespace=None):
+        """Runs a server in a process of its own, in a network namespace."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if namespace:
+                    with open(f"/run/netns/{namespace}", "rb") as file:
+                        setns(file.fileno())
+                function(*arguments)
+            finally:
+                os._exit(1)
+        self.servers.append(pid)
+
+    def clear(self):
+        """Ends a case's machines and servers."""
+        for node in self.nodes:
+            node.stop()
+        for pid in self.servers:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        for node in self.nodes:
+            subprocess.run(["umount", "-l", node.root], check=False)
+            for name in (node.name, node.nat):
+                wires.ip("netns", "del", name)
+            shutil.rmtree(node.folder, ignore_errors=True)
+        subprocess.run(["ip", "addr", "del", VIRTUAL + "/32", "dev", "lan"], check=False, capture_output=True)
+        self.nodes, self.servers = [], []
+
+    def keep_consoles(self, case):
+        """Copies what the nodes' consoles said."""
+        for node in self.nodes:
+            for log in node.folder.glob("console-*.log"):
+                shutil.copy(log, self.folder / f"{case}-{node.name}-{log.name}")
+
+
+def setns(descriptor):
+    """Enters a network namespace; Python has it since 3.12."""
+    if hasattr(os, "setns"):
+        os.setns(descriptor, 0)
+        return
+    import ctypes  # noqa: PLC0415
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, 0) != 0:
+        raise OSError(ctypes.get_errno(), "setns")

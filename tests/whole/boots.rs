@@ -18,6 +18,9 @@ fn a_bios_machine_a_uefi_machine_and_an_sd_card_form_a_cluster_by_themselves() {
         .arg(format!(
             "{control_plane},hardware=vbox,firmware=bios,call=init,nodes=3,cpus=2"
         ))
-        .arg(format!("{worker},hardware=vbox,firmware=uefi,call=join"))
+        // A machine whose battery is empty: certificates are of the future to it, until its clock is put forward.
+        .arg(format!(
+            "{worker},hardware=vbox,firmware=uefi,call=join,qemu=-rtc,qemu=base=2021-01-01T00:00:00"
+        ))
         .arg(format!("{card},hardware=virt,call=join")));
 }

@@ -120,6 +120,7 @@ def start(machines, phase, last, common):
             if process.poll() is None:
                 process.kill()
             process.wait()
+            process.stdin.close()
     for one, report in reports.items():
         with open(os.path.join(one.folder, f"report-{phase}.json"), "w", encoding="utf-8") as file:
             json.dump(report, file, indent=1)

@@ -81,7 +81,7 @@ fn start<'a>(plan: &Plan, blobs: &'a dyn Blobs, jobs: NonZeroUsize) -> Result<Wo
     else {
         return Err(Error::input("a plan begins with its base"));
     };
-    let base = crate::open::open(blobs.open(*digest)?, *digest, blobs, jobs)?;
+    let base = crate::open::input(*digest, blobs, jobs)?;
     let root = volumes::root(&base, root_label)?;
     let boot = boot_label
         .as_ref()

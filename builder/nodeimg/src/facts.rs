@@ -27,7 +27,7 @@ pub fn inspect(
     blobs: &dyn Blobs,
     jobs: NonZeroUsize,
 ) -> Result<BaseFacts> {
-    let disk = crate::open::open(blobs.open(digest)?, digest, blobs, jobs)?;
+    let disk = crate::open::input(digest, blobs, jobs)?;
     let root = volumes::root(&disk, &base.root_label)?;
     let path = ImgPath::new("/var/lib/dpkg/status").expect("a constant path");
     let status = root

@@ -1,7 +1,7 @@
 //! Opening a disk image in whatever form it came, and finding volumes in it by label.
 
 use crate::digest::Digest;
-use crate::error::{Result, input};
+use crate::error::{Result, input as user_input};
 use crate::want::Blobs;
 use disk::Format;
 use disk::table::{self, SectorSize, Table};
@@ -20,17 +20,22 @@ pub(crate) struct OpenDisk {
     pub(crate) table: Table,
 }
 
-/// Opens an image; a compressed one is decoded once, and kept by the host under the digest of the image.
+/// Opens an input that the host has verified.
+pub(crate) fn input(digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<OpenDisk> {
+    open(blobs.open(digest)?, || Ok(digest), blobs, jobs)
+}
+
+/// Opens an image; a compressed one is decoded once, and kept by the host under its digest, which only then is asked for.
 pub(crate) fn open(
     source: Arc<dyn ReadAt>,
-    digest: Digest,
+    digest: impl FnOnce() -> Result<Digest>,
     blobs: &dyn Blobs,
     jobs: NonZeroUsize,
 ) -> Result<OpenDisk> {
-    let broken = || input(format!("image sha256:{digest} cannot be opened"));
+    let broken = || user_input("the disk image cannot be opened");
     let disk = match disk::sniff(&source).map_err(broken())? {
         Format::Xz | Format::Zst | Format::Gz => {
-            blobs.derive(&format!("{digest}.raw"), &mut |out| {
+            blobs.derive(&format!("{}.raw", digest()?), &mut |out| {
                 disk::compressed::decode(&source, jobs, MAX_DECODED, out, &mut |_| ())
                     .map_err(std::io::Error::other)
             })?

@@ -4,7 +4,7 @@
 //! which package a file belongs to. Any other image is all base.
 
 use crate::digest::Digest;
-use crate::error::{Error, Result, input};
+use crate::error::{Error, Result, input, world};
 use crate::open::{self, OpenDisk};
 use crate::plan::DESCRIPTION;
 use crate::volumes;
@@ -42,15 +42,15 @@ pub enum Found {
     Listing(String),
 }
 
-/// Opens an image in any format nodeimg reads or writes; `digest` names a compressed one.
-pub fn open(
-    source: Arc<dyn ReadAt>,
-    digest: Digest,
-    blobs: &dyn Blobs,
-    jobs: NonZeroUsize,
-) -> Result<Shown> {
+/// Opens an image in any format nodeimg reads or writes.
+pub fn open(source: Arc<dyn ReadAt>, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<Shown> {
     let source = appliance_disk(source)?;
-    let disk = open::open(source, digest, blobs, jobs)?;
+    let disk = open::open(
+        source.clone(),
+        || Digest::of_source(&source).map_err(world("reading the image")),
+        blobs,
+        jobs,
+    )?;
     let mut volumes = Vec::new();
     for (partition, window) in volumes::windows(&disk)? {
         if let Ok((tree, facts)) = ext4::read(window.clone()) {
@@ -268,10 +268,15 @@ impl Layers {
             return Ok(());
         };
         for (file, _) in dir.entries() {
-            let Some(stem) = file.as_bytes().strip_suffix(b".list") else {
-                continue;
-            };
+            // `<package>.<kind>`, or `<package>:<architecture>.<kind>`; a package's name may hold dots, a kind does not.
+            let mut parts = file.as_bytes().rsplitn(2, |it| *it == b'.');
+            let (kind, stem) = (parts.next(), parts.next().unwrap_or_default());
             if stem.split(|it| *it == b':').next() != Some(name.as_bytes()) {
+                continue;
+            }
+            self.of
+                .insert(info.join(file).to_string(), format!("package {name}"));
+            if kind != Some(b"list") {
                 continue;
             }
             let content = tree.content(&info.join(file));
@@ -281,7 +286,9 @@ impl Layers {
             for path in String::from_utf8_lossy(&bytes).lines() {
                 // A conffile of a package that is not configured yet waits under a name of its own.
                 for path in [path.to_owned(), format!("{path}.dpkg-new")] {
-                    let real = ImgPath::new(&path).ok().and_then(|it| tree.locate(&it).ok());
+                    let real = ImgPath::new(&path)
+                        .ok()
+                        .and_then(|it| tree.locate(&it).ok());
                     let at = real.as_ref().and_then(|it| tree.get(it));
                     if let (Some(real), Some(Node::File(_))) = (&real, at) {
                         self.of.insert(real.to_string(), format!("package {name}"));

@@ -5,7 +5,6 @@ use crate::args::{Profiles, Show};
 use crate::host::file::FileAt;
 use anyhow::{Context as _, Result};
 use fstree::ReadAt;
-use nodeimg::digest::Digest;
 use nodeimg::profile;
 use nodeimg::show::{self, Found};
 use serde_json::json;
@@ -17,8 +16,8 @@ pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
     let (file, path) = split(&args.what);
     let source: Arc<dyn ReadAt> =
         Arc::new(FileAt::open(Path::new(file)).with_context(|| format!("opening {file}"))?);
-    let digest = Digest::of_source(&source).with_context(|| format!("reading {file}"))?;
-    let shown = show::open(source, digest, &host.inputs, host.jobs)?;
+    let shown =
+        show::open(source, &host.inputs, host.jobs).with_context(|| format!("showing {file}"))?;
     let partition = args.partition.as_deref();
     match path {
         None => {

@@ -177,10 +177,14 @@ def power_cut_while_forming(world, _long):
 
 
 def power_cut_while_joining(world, _long):
-    """The same of join: a worker, and a control plane whose vote etcd already counts on."""
+    """The same of join: a worker, whose files of the first start have no content, and a control plane whose vote etcd already counts on."""
     nodes = world.cluster(3, 1)
     first, second, third, worker = nodes
     first.start()
+    worker.start()
+    worker.wait("cloud-init to write", lambda: worker.read("etc/nodeimg/node.env"))
+    worker.cut_power()
+    worker.write("etc/nodeimg/kubeadm.yaml", "")
     first.phase("joined")
     for node, moments in ((worker, ("kubelet-start", "tls-bootstrap")), (second, ("member-added", "member-promoted"))):
         for moment in moments:

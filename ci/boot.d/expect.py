@@ -57,6 +57,9 @@ def node(report, options):
             wrong.append(f"sysctl {name} is not 1")
     if len(report.get("swaps", "").splitlines()) > 1:
         wrong.append("swap is on")
+    # Every byte of the volume the seed is on, also those no file has any more.
+    if "secrets" in report and report["secrets"].strip() != "0":
+        wrong.append(f"{report['secrets'].strip()} private keys are left on the seed's volume")
     if report.get("passwords", "").strip():
         wrong.append(f"users with a password: {report['passwords'].split()}")
     made = [call for call in calls(report) if call["command"] in ("init", "join")]

@@ -136,9 +136,10 @@ def together(world):
 
 def three_at_once(world, long):
     """Three control planes behind a load balancer; with --long twenty times. Then the first is flashed anew: it joins what it once formed."""
-    for _ in range(19 if long else 0):
+    for number in range(19 if long else 0):
         together(world)
         world.clear()
+        print(f"     formed {number + 1} of 20", flush=True)
     nodes = together(world)
     first, second = nodes[0], nodes[1]
     names = [it.name for it in nodes]

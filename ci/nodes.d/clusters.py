@@ -1,7 +1,6 @@
 """The clusters of the cases: their files, seeds made by the cluster crate, and machines to be switched on."""
 
 import os
-import pathlib
 import shutil
 import subprocess
 import time
@@ -30,7 +29,6 @@ profile = "{role}-amd64"
 address = "{address}"
 """
 VIRTUAL = f"{wires.LAN}.100"
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
 class World:
@@ -62,8 +60,8 @@ class World:
 
     def seeds(self, place, cards):
         """Writes the nodes' seeds, as of a cluster that was made an hour ago."""
-        command = [*self.seeder, place / "cluster.toml", place / "seeds", str(int(time.time()) - 3600), *cards]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        command = [self.seeder, place / "cluster.toml", place / "seeds", str(int(time.time()) - 3600), *cards]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Failed(f"no seeds: {done.stderr}")
 

@@ -9,7 +9,7 @@ fn clusters_form_in_any_order_and_through_cuts_of_power() {
     let built = built();
     run(Command::new(repository().join("ci/nodes"))
         .arg("--controlplane")
-        .arg(built.file("controlplane-amd64.raw"))
+        .arg(built.file("controlplane-amd64.ova"))
         .arg("--worker")
         .arg(built.file("worker-amd64.raw")));
 }

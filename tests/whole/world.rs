@@ -220,7 +220,7 @@ pub(crate) fn built() -> &'static Built {
         std::fs::write(folder.join("cluster.toml"), CLUSTER).expect("a file");
         run(world.nodeimg(&folder).args(["cluster", "init"]));
         let builds: [(&str, &[&str]); 3] = [
-            ("controlplane-amd64", &["ova", "raw"]),
+            ("controlplane-amd64", &["ova"]),
             ("worker-amd64", &["ova", "vmdk", "qcow2", "raw"]),
             ("worker-arm64", &["img", "img.zst", "img.xz"]),
         ];

@@ -26,7 +26,7 @@ class Failed(Exception):
 class Node:
     """A node of one case."""
 
-    limit = 240
+    limit = 900
 
     def __init__(self, name, image, seed, work, cgroups):
         self.name, self.image, self.seed, self.cgroups = name, image, pathlib.Path(seed), cgroups

@@ -1,7 +1,6 @@
 """The network of the nodes, all of it in namespaces of our own: a switch that every node's LAN card is on, and for each node's other card a
 NAT look-alike that gives everybody the same address by DHCP, as VirtualBox does. Nothing of this machine's network is touched or reached."""
 
-import os
 import socket
 import struct
 import subprocess
@@ -18,7 +17,6 @@ def ip(*arguments):
 
 def switch():
     """The LAN: a bridge in the namespace we are in."""
-    os.makedirs("/run/netns", exist_ok=True)
     ip("link", "set", "lo", "up")
     ip("link", "add", "lan", "type", "bridge")
     ip("addr", "add", f"{LAN}.1/24", "dev", "lan")

@@ -2,6 +2,7 @@
 //!
 //! [`ReadAt`] has no cursor, so that many threads pull from one source. Does no buffering.
 
+use crate::origin::Origin;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,6 +21,13 @@ pub trait ReadAt: Send + Sync {
     /// does not know its holes calls everything data, which is always right and never fast.
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         Ok((offset < self.size()).then(|| offset..self.size()))
+    }
+
+    /// Tells where the bytes of `range`, which lies within the source, come from: its parts in order, none left out.
+    fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
+        if !range.is_empty() {
+            tell(range, Origin::Unnamed);
+        }
     }
 }
 
@@ -63,6 +71,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
 
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         (**self).next_data(offset)
+    }
+
+    fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
+        (**self).origins(range, tell);
     }
 }
 
@@ -118,6 +130,16 @@ impl ReadAt for Window {
                 (data.start < end).then(|| data.start - self.start..data.end.min(end) - self.start)
             }))
     }
+
+    fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
+        let start = self.start;
+        self.source.origins(
+            range.start + start..range.end + start,
+            &mut |part, origin| {
+                tell(part.start - start..part.end - start, origin);
+            },
+        );
+    }
 }
 
 /// This many bytes of zero.
@@ -140,6 +162,12 @@ impl ReadAt for Zeros {
 
     fn next_data(&self, _offset: u64) -> io::Result<Option<Range<u64>>> {
         Ok(None)
+    }
+
+    fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
+        if !range.is_empty() {
+            tell(range, Origin::Zeros);
+        }
     }
 }
 

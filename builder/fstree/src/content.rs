@@ -2,7 +2,9 @@
 
 use crate::bytes::{ReadAt, past_end};
 use crate::mosaic::MosaicBuilder;
+use crate::origin::Origin;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where a regular file's bytes are.
@@ -141,12 +143,41 @@ impl ReadAt for Content {
         Ok(())
     }
 
-    fn next_data(&self, offset: u64) -> io::Result<Option<std::ops::Range<u64>>> {
+    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         let runs = self.runs();
         let first = runs.partition_point(|run| run.at + run.len <= offset);
         Ok(runs
             .get(first)
             .map(|run| run.at.max(offset)..run.at + run.len))
+    }
+
+    fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
+        let Self::Extents { source, runs, .. } = self else {
+            if !range.is_empty() {
+                tell(range, Origin::Unnamed);
+            }
+            return;
+        };
+        let mut at = range.start;
+        let first = runs.partition_point(|run| run.at + run.len <= at);
+        for run in runs[first..].iter().take_while(|run| run.at < range.end) {
+            if at < run.at {
+                tell(at..run.at, Origin::Zeros);
+                at = run.at;
+            }
+            let (to, here) = ((run.at + run.len).min(range.end), run.at);
+            let from = run.from;
+            source.origins(
+                from + (at - here)..from + (to - here),
+                &mut |part, origin| {
+                    tell(part.start - from + here..part.end - from + here, origin);
+                },
+            );
+            at = to;
+        }
+        if at < range.end {
+            tell(at..range.end, Origin::Zeros);
+        }
     }
 }
 

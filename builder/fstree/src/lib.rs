@@ -11,6 +11,7 @@ mod content;
 mod dump;
 mod edit;
 mod mosaic;
+mod origin;
 mod path;
 mod tree;
 
@@ -19,5 +20,6 @@ pub use content::{Content, Run};
 pub use dump::dump;
 pub use edit::EditError;
 pub use mosaic::{Mosaic, MosaicBuilder, Overlap};
+pub use origin::{Named, Origin, SourceName};
 pub use path::{BadPath, ImgPath, Name};
 pub use tree::{Dir, File, FileId, FileKind, FileTree, Layer, Meta, Node, Timestamp, Walk};

@@ -3,6 +3,7 @@
 //! What no tile covers reads as zero and is reported as a hole. A mosaic holds places, never content.
 
 use crate::bytes::{ReadAt, past_end};
+use crate::origin::Origin;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -138,6 +139,31 @@ impl ReadAt for Mosaic {
             }
         }
         Ok(None)
+    }
+
+    fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
+        let mut at = range.start;
+        for tile in &self.tiles[self.first_ending_after(at)..] {
+            if tile.at >= range.end {
+                break;
+            }
+            if at < tile.at {
+                tell(at..tile.at, Origin::Zeros);
+                at = tile.at;
+            }
+            let to = (tile.at + tile.len).min(range.end);
+            let (from, start) = (tile.from, tile.at);
+            tile.source.origins(
+                from + (at - start)..from + (to - start),
+                &mut |part, origin| {
+                    tell(part.start - from + start..part.end - from + start, origin);
+                },
+            );
+            at = to;
+        }
+        if at < range.end {
+            tell(at..range.end, Origin::Zeros);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod header;
 mod read;
 mod write;
 
-pub use grains::{Found, GrainCache};
+pub use grains::{Found, GrainCache, GrainKey, fingerprint};
 pub use read::{OpenExtent, open, open_with};
 pub use write::{VmdkOptions, VmdkStats, write_stream};
 

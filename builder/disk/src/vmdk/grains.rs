@@ -1,9 +1,10 @@
 //! Grains, the compressed 64 KiB blocks of a streamOptimized VMDK, and the place where known ones are remembered.
 //!
 //! A grain is one zlib stream (RFC 1950). Each is independent of all others and of its place, which is why the same content
-//! need not be compressed twice: a [`GrainCache`] may answer instead. Knows no tables.
+//! need not be compressed twice: a [`GrainCache`] may answer instead. In the file, a grain is a record: its first sector's
+//! number on the disk, its length and the stream, padded to whole sectors. Knows no tables.
 
-use super::FORMAT;
+use super::{FORMAT, SECTOR};
 use crate::chunks::read_runs;
 use crate::error::Error;
 use crate::fields::is_zero;
@@ -16,6 +17,9 @@ use std::ops::Range;
 pub(super) const GRAIN: usize = 64 << 10;
 /// Grains read and compressed as one job.
 pub(super) const CHUNK: usize = 32 * GRAIN;
+
+/// A name of a grain's content: what has the same name has the same bytes.
+pub type GrainKey = [u8; 32];
 
 /// What a [`GrainCache`] knows of a grain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,26 +34,75 @@ pub enum Found {
 
 /// Remembers compressed grains by what the caller knows of the disk's content; called from many threads.
 ///
-/// What is compressed must come from [`write_stream`](super::write_stream) with the same level, or the output depends on
-/// the cache.
+/// What is remembered must come from [`write_stream`](super::write_stream) with an encoder of the same
+/// [`fingerprint`], or the output depends on the cache.
 pub trait GrainCache: Sync {
-    /// Appends the compressed form of the 64 KiB at `offset` of the disk to `out`, if it is known.
-    fn find(&self, offset: u64, out: &mut Vec<u8>) -> io::Result<Found>;
+    /// Returns the key of the grain at `range`, which the disk's end may cut; `None` says that it is all zeros.
+    fn key(&self, range: Range<u64>) -> io::Result<Option<GrainKey>>;
 
-    /// Is told the compressed form of the 64 KiB at `offset`, after it was not found; empty says that they are all zeros.
-    fn keep(&self, offset: u64, compressed: &[u8]) -> io::Result<()>;
+    /// Appends the compressed form of the grain called `key` to `out`, if it is known.
+    fn find(&self, key: &GrainKey, out: &mut Vec<u8>) -> io::Result<Found>;
+
+    /// Is told the compressed form of a grain that was not found; empty says that it is all zeros.
+    fn keep(&self, key: &GrainKey, compressed: &[u8]) -> io::Result<()>;
 }
 
-/// The grains of one chunk that are not zero: each one's first sector, and where its bytes are.
+/// Returns what an encoder of `level` makes of a sample: as long as this stays the same, so does all it makes.
+pub fn fingerprint(level: u8) -> Result<Vec<u8>, Error> {
+    // Words of a small alphabet in an irregular order: matches near and far, literals, and no two places alike.
+    let mut state = 1u32;
+    let sample: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let word = (state >> 24).to_le_bytes()[0];
+        (0..1 + (word & 15)).map(move |it| b'a' + (word.wrapping_mul(it) & 15))
+    })
+    .flatten()
+    .take(GRAIN)
+    .collect();
+    let mut packer = Packer::new(level);
+    packer.raw[..GRAIN].copy_from_slice(&sample);
+    let mut packed = Vec::new();
+    packer.compress(0, &mut packed)?;
+    Ok(packed)
+}
+
+/// The grains of one chunk that are not zero, as the records that stand in the file.
 pub(super) struct Packed {
     pub(super) chunk: Range<u64>,
+    /// All records, one after the other.
     pub(super) bytes: Vec<u8>,
-    pub(super) grains: Vec<(u64, Range<usize>)>,
+    /// Each record's grain, by its first sector on the disk, and the sectors that the record takes.
+    pub(super) records: Vec<(u64, u64)>,
+}
+
+impl Packed {
+    /// Appends the record of the grain at `offset`; `fill` appends its compressed form.
+    fn record(
+        &mut self,
+        offset: u64,
+        fill: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
+    ) -> Result<Range<usize>, Error> {
+        let start = self.bytes.len();
+        let lba = offset / SECTOR;
+        self.bytes.extend(lba.to_le_bytes());
+        self.bytes.extend([0; 4]);
+        let data = self.bytes.len();
+        fill(&mut self.bytes)?;
+        let end = self.bytes.len();
+        let len = u32::try_from(end - data).unwrap_or(u32::MAX);
+        self.bytes[start + 8..data].copy_from_slice(&len.to_le_bytes());
+        self.bytes
+            .resize(start + (end - start).next_multiple_of(512), 0);
+        self.records
+            .push((lba, (self.bytes.len() - start) as u64 / SECTOR));
+        Ok(data..end)
+    }
 }
 
 /// One thread's buffers and compressor.
 pub(super) struct Packer {
     raw: Vec<u8>,
+    found: Vec<u8>,
     compressor: Compressor,
 }
 
@@ -59,6 +112,7 @@ impl Packer {
         let level = CompressionLvl::new(i32::from(level.clamp(1, 12))).unwrap_or_default();
         Self {
             raw: vec![0; CHUNK],
+            found: Vec::new(),
             compressor: Compressor::new(level),
         }
     }
@@ -72,47 +126,84 @@ impl Packer {
     ) -> Result<Packed, Error> {
         let mut packed = Packed {
             bytes: Vec::new(),
-            grains: Vec::new(),
+            records: Vec::new(),
             chunk,
         };
         match cache {
-            None => self.missing(disk, packed.chunk.clone(), None, &mut packed)?,
+            None => {
+                self.missing(disk, packed.chunk.clone(), &mut packed, |_, _| Ok(()))?;
+            }
             Some(cache) => self.remembered(disk, cache, &mut packed)?,
         }
         Ok(packed)
     }
 
-    /// Asks the cache for each grain, and makes those it does not know.
+    /// Asks the cache for each grain, and makes those it does not know: neighbours together, as they are read together.
     fn remembered(
         &mut self,
         disk: &dyn ReadAt,
         cache: &dyn GrainCache,
         packed: &mut Packed,
     ) -> Result<(), Error> {
+        let mut unknown: Vec<(Range<u64>, GrainKey)> = Vec::new();
         for offset in packed.chunk.clone().step_by(GRAIN) {
-            let before = packed.bytes.len();
-            let found = cache.find(offset, &mut packed.bytes);
-            match found.map_err(Error::io(format!("looking up the grain at byte {offset}")))? {
-                Found::Zero => {}
-                Found::Compressed => packed
-                    .grains
-                    .push((offset / super::SECTOR, before..packed.bytes.len())),
-                Found::Unknown => {
-                    let grain = offset..(offset + GRAIN as u64).min(packed.chunk.end);
-                    self.missing(disk, grain, Some(cache), packed)?;
+            let looking = || Error::io(format!("looking up the grain at byte {offset}"));
+            let grain = offset..(offset + GRAIN as u64).min(packed.chunk.end);
+            let Some(key) = cache.key(grain.clone()).map_err(looking())? else {
+                self.make(disk, cache, &mut unknown, packed)?;
+                continue;
+            };
+            self.found.clear();
+            match cache.find(&key, &mut self.found).map_err(looking())? {
+                Found::Unknown => unknown.push((grain, key)),
+                Found::Zero => self.make(disk, cache, &mut unknown, packed)?,
+                Found::Compressed => {
+                    self.make(disk, cache, &mut unknown, packed)?;
+                    packed.record(offset, |out| {
+                        out.extend_from_slice(&self.found);
+                        Ok(())
+                    })?;
                 }
             }
         }
-        Ok(())
+        self.make(disk, cache, &mut unknown, packed)
     }
 
-    /// Reads `range` and compresses its grains.
+    /// Makes grains that lie side by side, and gives them to the cache.
+    fn make(
+        &mut self,
+        disk: &dyn ReadAt,
+        cache: &dyn GrainCache,
+        unknown: &mut Vec<(Range<u64>, GrainKey)>,
+        packed: &mut Packed,
+    ) -> Result<(), Error> {
+        let (Some((first, _)), Some((last, _))) = (unknown.first(), unknown.last()) else {
+            return Ok(());
+        };
+        let range = first.start..last.end;
+        let mut keys = unknown.drain(..).peekable();
+        let keep = |key: &GrainKey, offset: u64, bytes: &[u8]| {
+            let kept = cache.keep(key, bytes);
+            kept.map_err(Error::io(format!("remembering the grain at byte {offset}")))
+        };
+        self.missing(disk, range, packed, |offset, bytes| {
+            // Grains that are passed by are holes.
+            while let Some((grain, key)) = keys.next_if(|(grain, _)| grain.start <= offset) {
+                let own = if grain.start == offset { bytes } else { &[] };
+                keep(&key, grain.start, own)?;
+            }
+            Ok(())
+        })?;
+        keys.try_for_each(|(grain, key)| keep(&key, grain.start, &[]))
+    }
+
+    /// Reads `range` and compresses its grains; `made` is told each one's offset and compressed form.
     fn missing(
         &mut self,
         disk: &dyn ReadAt,
         range: Range<u64>,
-        cache: Option<&dyn GrainCache>,
         packed: &mut Packed,
+        mut made: impl FnMut(u64, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let runs = read_runs(disk, &range, GRAIN as u64, &mut self.raw).map_err(Error::io(
             format!("reading the disk at byte {}", range.start),
@@ -123,16 +214,11 @@ impl Packer {
             self.raw[run.end..whole].fill(0);
             for at in (run.start..whole).step_by(GRAIN) {
                 let offset = range.start + at as u64;
-                let before = packed.bytes.len();
-                if !is_zero(&self.raw[at..at + GRAIN]) {
-                    self.compress(at, &mut packed.bytes)?;
-                    packed
-                        .grains
-                        .push((offset / super::SECTOR, before..packed.bytes.len()));
-                }
-                if let Some(cache) = cache {
-                    let kept = cache.keep(offset, &packed.bytes[before..]);
-                    kept.map_err(Error::io(format!("remembering the grain at byte {offset}")))?;
+                if is_zero(&self.raw[at..at + GRAIN]) {
+                    made(offset, &[])?;
+                } else {
+                    let data = packed.record(offset, |out| self.compress(at, out))?;
+                    made(offset, &packed.bytes[data])?;
                 }
             }
         }
@@ -149,5 +235,19 @@ impl Packer {
         let len = done.map_err(|error| Error::unsupported(FORMAT, format!("deflate: {error}")))?;
         out.truncate(start + len);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_tells_encoders_apart() {
+        let prints: Vec<_> = (1..=12).map(|level| fingerprint(level).unwrap()).collect();
+        assert_eq!(prints[1], fingerprint(2).unwrap());
+        for pair in prints[..9].windows(2) {
+            assert_ne!(pair[0], pair[1]);
+        }
     }
 }

@@ -181,29 +181,28 @@ impl<'a> Extent<'a> {
     }
 
     fn append(&mut self, packed: &Packed) -> Result<(), Error> {
-        let mut record = Vec::with_capacity(GRAIN + 1024);
-        for (lba, bytes) in &packed.grains {
-            let grain = usize::try_from(lba / GRAIN_SECTORS)
+        // A chunk never reaches into another table: its length divides what a table covers.
+        let first = usize::try_from(packed.chunk.start / GRAIN as u64)
+            .map_err(|_| Error::unsupported(FORMAT, "a disk of this size"))?;
+        let table = first / TABLE_ENTRIES as usize;
+        if packed.records.is_empty() {
+            return Ok(());
+        }
+        if table != self.table_index {
+            self.end_table()?;
+            self.table_index = table;
+        }
+        self.table.resize(TABLE_ENTRIES as usize, 0);
+        let start = self.sector;
+        for (lba, sectors) in &packed.records {
+            let entry = usize::try_from(lba / GRAIN_SECTORS % u64::from(TABLE_ENTRIES))
                 .map_err(|_| Error::unsupported(FORMAT, "a disk of this size"))?;
-            let (table, entry) = (
-                grain / TABLE_ENTRIES as usize,
-                grain % TABLE_ENTRIES as usize,
-            );
-            if table != self.table_index {
-                self.end_table()?;
-                self.table_index = table;
-            }
-            self.table.resize(TABLE_ENTRIES as usize, 0);
             self.table[entry] = self.here()?;
-            let data = &packed.bytes[bytes.clone()];
-            record.clear();
-            record.extend(lba.to_le_bytes());
-            record.extend(u32::try_from(data.len()).unwrap_or(u32::MAX).to_le_bytes());
-            record.extend(data);
-            self.write(&record)?;
+            self.sector += sectors;
             self.grains += 1;
         }
-        Ok(())
+        self.sector = start;
+        self.write(&packed.bytes)
     }
 
     /// Writes a marker that announces the sectors of `payload`, and those.

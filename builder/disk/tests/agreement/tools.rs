@@ -1,6 +1,6 @@
 //! What the tests share: a sample disk, memory to write to, and running a tool.
 
-use disk::vmdk::{Found, GrainCache, VmdkOptions};
+use disk::vmdk::{Found, GrainCache, GrainKey, VmdkOptions};
 use fstree::{Mosaic, MosaicBuilder, ReadAt, WriteAt};
 use std::collections::BTreeMap;
 use std::io;
@@ -116,11 +116,17 @@ impl WriteAt for Memory {
 
 /// A grain cache in memory.
 #[derive(Default)]
-pub(crate) struct Remembers(Mutex<BTreeMap<u64, Vec<u8>>>);
+pub(crate) struct Remembers(Mutex<BTreeMap<GrainKey, Vec<u8>>>);
 
 impl GrainCache for Remembers {
-    fn find(&self, offset: u64, out: &mut Vec<u8>) -> io::Result<Found> {
-        Ok(match self.0.lock().unwrap().get(&offset) {
+    fn key(&self, range: Range<u64>) -> io::Result<Option<GrainKey>> {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&range.start.to_le_bytes());
+        Ok(Some(key))
+    }
+
+    fn find(&self, key: &GrainKey, out: &mut Vec<u8>) -> io::Result<Found> {
+        Ok(match self.0.lock().unwrap().get(key) {
             None => Found::Unknown,
             Some(known) if known.is_empty() => Found::Zero,
             Some(known) => {
@@ -130,8 +136,8 @@ impl GrainCache for Remembers {
         })
     }
 
-    fn keep(&self, offset: u64, compressed: &[u8]) -> io::Result<()> {
-        self.0.lock().unwrap().insert(offset, compressed.to_vec());
+    fn keep(&self, key: &GrainKey, compressed: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap().insert(*key, compressed.to_vec());
         Ok(())
     }
 }

@@ -244,10 +244,11 @@ mod tests {
 
     #[test]
     fn a_fingerprint_tells_encoders_apart() {
-        let prints: Vec<_> = (1..=12).map(|level| fingerprint(level).unwrap()).collect();
+        let mut prints: Vec<_> = (1..=12).map(|level| fingerprint(level).unwrap()).collect();
         assert_eq!(prints[1], fingerprint(2).unwrap());
-        for pair in prints[..9].windows(2) {
-            assert_ne!(pair[0], pair[1]);
-        }
+        prints.sort();
+        prints.dedup();
+        // The library has four ways to look for matches.
+        assert!(prints.len() >= 4, "{} different ones", prints.len());
     }
 }

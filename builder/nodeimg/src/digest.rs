@@ -1,7 +1,7 @@
 //! SHA-256 as the name of bytes, and what is derived from it: identifiers that must be new but never random.
 
 use crate::error::Error;
-use fstree::ReadAt;
+use fstree::{ReadAt, SourceName};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::io;
@@ -52,6 +52,18 @@ impl Digest {
         uuid[6] = (uuid[6] & 0x0f) | 0x80;
         uuid[8] = (uuid[8] & 0x3f) | 0x80;
         uuid
+    }
+
+    /// Returns the name of what reading an input of this digest in one way gives.
+    ///
+    /// `way` changes when the reading does, or what was remembered of the old one is taken for the new.
+    pub fn source_name(&self, way: &str) -> SourceName {
+        let hash = Sha256::new()
+            .chain_update(b"source ")
+            .chain_update(self.0)
+            .chain_update(way)
+            .finalize();
+        SourceName(hash.into())
     }
 
     /// Returns the first 12 hex digits, for people.

@@ -5,6 +5,7 @@
 
 mod appliance;
 mod bmap;
+mod grains;
 mod ova;
 mod ovf;
 mod sink;
@@ -16,8 +17,10 @@ use crate::plan::Plan;
 use crate::profile::Format;
 use disk::compress::Compression;
 use disk::raw::DataMap;
-use disk::vmdk::VmdkOptions;
+use disk::vmdk::{GrainCache, VmdkOptions};
 use fstree::WriteAt;
+use grains::Grains;
+use sink::Wanted;
 use std::num::NonZeroUsize;
 
 pub use sink::{Draft, Sink, Stream};
@@ -69,11 +72,19 @@ pub fn emit(
                 .machine
                 .as_ref()
                 .ok_or_else(|| Error::input("the profile describes no machine for an appliance"))?;
-            appliance::write(image, (plan, machine), target, &*draft, progress)?
+            let grains = remembered(image, sink)?;
+            appliance::write(
+                image,
+                (plan, machine),
+                target,
+                (&*draft, grains.as_ref()),
+                progress,
+            )?
         }
         Format::Vmdk => {
             let mut out = Stream::new(&*draft);
-            let options = vmdk_options(image, target.name);
+            let grains = remembered(image, sink)?;
+            let options = vmdk_options(image, target.name, grains.as_ref());
             disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress)
                 .map_err(world(broken.as_str()))?;
             out.finish().map_err(world(broken.as_str()))?
@@ -89,8 +100,13 @@ pub fn emit(
             )
         }
         Format::Raw | Format::Img => {
-            let (map, ranges, sha256) = raw(image, target.jobs, &*draft, progress)?;
+            let wanted = match target.format {
+                Format::Img => Wanted::Both,
+                _ => Wanted::Whole,
+            };
+            let (map, ranges, sha256) = raw(image, wanted, target.jobs, &*draft, progress)?;
             draft.set_len(map.size).map_err(world(broken.as_str()))?;
+            let sha256 = sha256.ok_or_else(|| Error::world("the disk was not hashed"))?;
             if target.format == Format::Img {
                 beside.push(block_map(target, &map, &ranges, sink)?);
             }
@@ -105,7 +121,7 @@ pub fn emit(
             disk::compress::write(&image.disk, compression, target.jobs, &mut out, progress)
                 .map_err(world(broken.as_str()))?;
             let written = out.finish().map_err(world(broken.as_str()))?;
-            let (map, ranges, _) = raw(image, target.jobs, &Nowhere, &mut |_| ())?;
+            let (map, ranges, _) = raw(image, Wanted::Ranges, target.jobs, &Nowhere, &mut |_| ())?;
             beside.push(block_map(target, &map, &ranges, sink)?);
             written
         }
@@ -129,14 +145,15 @@ impl WriteAt for Nowhere {
     }
 }
 
-/// Writes the disk byte for byte; returns its map, each range's digest, and the whole's.
+/// Writes the disk byte for byte; returns its map, each range's digest, and the whole's, as far as they are wanted.
 fn raw(
     image: &Image,
+    wanted: Wanted,
     jobs: NonZeroUsize,
     out: &dyn WriteAt,
     progress: &mut dyn FnMut(u64),
-) -> Result<(DataMap, Vec<Digest>, Digest)> {
-    let mut hashes = sink::RawHashes::new();
+) -> Result<(DataMap, Vec<Digest>, Option<Digest>)> {
+    let mut hashes = sink::RawHashes::new(wanted);
     let map = disk::raw::write(&image.disk, jobs, out, &mut |piece| {
         hashes.piece(piece.offset, piece.bytes);
         progress(piece.offset + piece.bytes.len() as u64);
@@ -175,15 +192,22 @@ fn small(name: &str, bytes: &[u8], sink: &dyn Sink) -> Result<()> {
     draft.finish()
 }
 
+/// Returns the compressed grains that the sink's host remembers.
+fn remembered<'a>(image: &'a Image, sink: &'a dyn Sink) -> Result<Option<Grains<'a>>> {
+    sink.memory()
+        .map(|memory| Grains::new(&image.disk, memory, VmdkOptions::LEVEL))
+        .transpose()
+}
+
 /// Returns the options of a disk's VMDK; its identifiers come from the plan.
-fn vmdk_options<'a>(image: &Image, name: &str) -> VmdkOptions<'a> {
+fn vmdk_options<'a>(image: &Image, name: &str, grains: Option<&'a Grains<'_>>) -> VmdkOptions<'a> {
     let cid = image.plan.uuid("vmdk cid");
     VmdkOptions {
         uuid: uuid_text(image.plan.uuid("vmdk")),
         cid: u32::from_le_bytes([cid[0], cid[1], cid[2], cid[3]]),
         file_name: format!("{name}.vmdk"),
         level: VmdkOptions::LEVEL,
-        cache: None,
+        cache: grains.map(|it| it as &dyn GrainCache),
     }
 }
 

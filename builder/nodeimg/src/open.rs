@@ -5,7 +5,7 @@ use crate::error::{Result, input as user_input};
 use crate::want::Blobs;
 use disk::Format;
 use disk::table::{self, SectorSize, Table};
-use fstree::ReadAt;
+use fstree::{Named, ReadAt};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -42,6 +42,7 @@ pub(crate) fn open(
         }
         Format::Raw | Format::Qcow2 | Format::Vmdk => disk::open(source).map_err(broken())?,
     };
+    let disk: Arc<dyn ReadAt> = Arc::new(Named::new(disk, digest.source_name("disk")));
     let table = table::read(&disk, SectorSize::B512).map_err(broken())?;
     Ok(OpenDisk { disk, table })
 }

@@ -1,4 +1,5 @@
-//! What the core asks the host for: bytes by URL, and verified bytes by digest.
+//! What the core asks the host for: bytes by URL, verified bytes by digest, and results of earlier builds by what they were
+//! made of.
 //!
 //! The core never opens a connection. It asks in three rounds while locking (signatures and release files; indexes and
 //! the base; nothing more), and once before building (what the lock names).
@@ -43,4 +44,15 @@ pub trait Blobs: Sync {
         key: &str,
         make: &mut dyn FnMut(&dyn WriteAt) -> io::Result<u64>,
     ) -> Result<Arc<dyn ReadAt>>;
+}
+
+/// Results of earlier builds, each under a digest of all that it was made of; asked from many threads.
+///
+/// A host may forget any of them at any time. What it recalls is what it was told, byte for byte, or nothing.
+pub trait Memory: Sync {
+    /// Appends what was remembered under `key` to `out`; returns its length, or `None` if there is nothing.
+    fn recall(&self, key: &Digest, out: &mut Vec<u8>) -> Option<usize>;
+
+    /// Remembers `bytes` under `key`.
+    fn remember(&self, key: &Digest, bytes: &[u8]);
 }

@@ -5,7 +5,10 @@ use crate::error::{Error, Result, input};
 use crate::overlay::Owner;
 use crate::plan::{Payload, layer};
 use crate::want::Blobs;
-use fstree::{Content, EditError, File, FileKind, FileTree, ImgPath, Layer, Meta, Node, Timestamp};
+use fstree::{
+    Content, EditError, File, FileKind, FileTree, ImgPath, Layer, Meta, Named, Node, Timestamp,
+};
+use std::sync::Arc;
 
 /// Puts a regular file; directories on the way are made as root's, 0755.
 pub(super) fn put(
@@ -37,7 +40,8 @@ pub(super) fn content(payload: &Payload, blobs: &dyn Blobs) -> Result<Content> {
         Payload::Blob(digest) => {
             let source = blobs.open(*digest)?;
             let len = source.size();
-            Content::range(source, 0, len)
+            let named = Named::new(source, digest.source_name("file"));
+            Content::range(Arc::new(named), 0, len)
         }
     })
 }

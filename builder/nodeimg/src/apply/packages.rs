@@ -6,8 +6,9 @@ use crate::error::{Result, input};
 use crate::plan::layer;
 use crate::want::Blobs;
 use deb::{Archive, Dpkg, Outcome, PackageName, PathFilters, Stamp};
-use fstree::{Content, File, FileKind, FileTree, ImgPath, Meta, Timestamp, WriteAt};
+use fstree::{Content, File, FileKind, FileTree, ImgPath, Meta, Named, Timestamp, WriteAt};
 use std::io;
+use std::sync::Arc;
 
 /// The largest package, inflated; the largest of a node's has 150 MB.
 const MAX_DATA: u64 = 8 << 30;
@@ -31,6 +32,7 @@ pub(super) fn inflated(digest: Digest, blobs: &dyn Blobs) -> Result<deb::Package
             .decode_data(&mut Append { out, at: 0 }, MAX_DATA)
             .map_err(io::Error::other)
     })?;
+    let tar = Arc::new(Named::new(tar, digest.source_name("data.tar")));
     archive.package(tar).map_err(input(broken.as_str()))
 }
 

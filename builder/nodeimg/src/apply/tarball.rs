@@ -9,8 +9,9 @@ use crate::lock::Reader;
 use crate::plan::layer;
 use crate::want::Blobs;
 use disk::Format;
-use fstree::{Content, FileKind, ImgPath, Meta, ReadAt as _, Timestamp};
+use fstree::{Content, FileKind, ImgPath, Meta, Named, ReadAt, Timestamp};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use tar::EntryType;
 
 /// The largest tarball, decoded.
@@ -51,6 +52,7 @@ pub(super) fn entries(digest: Digest, blobs: &dyn Blobs) -> Result<Vec<Member>> 
         }
         Format::Raw | Format::Qcow2 | Format::Vmdk => source,
     };
+    let tar: Arc<dyn ReadAt> = Arc::new(Named::new(tar, digest.source_name("tar")));
     let mut archive = tar::Archive::new(Reader {
         source: tar.clone(),
         at: 0,

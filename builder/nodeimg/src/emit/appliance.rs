@@ -1,5 +1,6 @@
 //! An appliance: the image's disk and the profile's machine, in one OVA.
 
+use super::grains::Grains;
 use super::{Draft, Target, ova, ovf, uuid_text, vmdk_options};
 use crate::apply::Image;
 use crate::digest::Digest;
@@ -17,11 +18,11 @@ pub(super) fn write(
     image: &Image,
     (plan, machine): (&Plan, &Machine),
     target: &Target<'_>,
-    draft: &dyn Draft,
+    (draft, grains): (&dyn Draft, Option<&Grains<'_>>),
     progress: &mut dyn FnMut(u64),
 ) -> Result<(u64, Digest)> {
     let broken = format!("writing {}.ova", target.name);
-    let options = vmdk_options(image, target.name);
+    let options = vmdk_options(image, target.name, grains);
     let (uuid, made) = (
         uuid_text(image.plan.uuid("machine")),
         time::rfc3339(plan.time),

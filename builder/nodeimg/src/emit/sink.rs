@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::want::Memory;
 use fstree::{ReadAt, WriteAt};
 use sha2::{Digest as _, Sha256};
 use std::io;
@@ -10,6 +11,11 @@ use std::io;
 pub trait Sink {
     /// Begins a file, which has its name only once it is finished; one that is dropped before leaves nothing.
     fn create(&self, name: &str) -> Result<Box<dyn Draft>>;
+
+    /// Returns what is remembered of artifacts that were written before, if anything ever is.
+    fn memory(&self) -> Option<&dyn Memory> {
+        None
+    }
 }
 
 /// A file while it is written. Reads back what was written.
@@ -79,20 +85,31 @@ impl std::fmt::Debug for Stream<'_> {
     }
 }
 
+/// Which digests are taken of a disk: each costs as much as everything else that is done to a byte.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Wanted {
+    /// Of all of it, holes included: for its own file.
+    Whole,
+    /// Of each range of data: for a block map.
+    Ranges,
+    /// Both.
+    Both,
+}
+
 /// Digests of a disk that is shown piece by piece without its holes: of each range of data, and of all with the holes.
 pub(super) struct RawHashes {
-    whole: Sha256,
-    range: Sha256,
+    whole: Option<Sha256>,
+    range: Option<Sha256>,
     ranges: Vec<Digest>,
     at: u64,
     shown: bool,
 }
 
 impl RawHashes {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(wanted: Wanted) -> Self {
         Self {
-            whole: Sha256::new(),
-            range: Sha256::new(),
+            whole: (wanted != Wanted::Ranges).then(Sha256::new),
+            range: (wanted != Wanted::Whole).then(Sha256::new),
             ranges: Vec::new(),
             at: 0,
             shown: false,
@@ -106,23 +123,28 @@ impl RawHashes {
             self.zeros(offset);
         }
         self.shown = true;
-        self.whole.update(bytes);
-        self.range.update(bytes);
+        for hash in self.whole.iter_mut().chain(&mut self.range) {
+            hash.update(bytes);
+        }
         self.at = offset + bytes.len() as u64;
     }
 
-    /// Returns the digests of the ranges and of all `size` bytes.
-    pub(super) fn finish(mut self, size: u64) -> (Vec<Digest>, Digest) {
+    /// Returns the digests of the ranges and of all `size` bytes, as far as they were wanted.
+    pub(super) fn finish(mut self, size: u64) -> (Vec<Digest>, Option<Digest>) {
         self.end_range();
         self.zeros(size);
         (
             self.ranges,
-            Digest::from_bytes(self.whole.finalize().into()),
+            self.whole
+                .map(|it| Digest::from_bytes(it.finalize().into())),
         )
     }
 
     fn end_range(&mut self) {
-        let range = std::mem::replace(&mut self.range, Sha256::new());
+        let Some(range) = &mut self.range else {
+            return;
+        };
+        let range = std::mem::replace(range, Sha256::new());
         // Nothing was shown yet where the disk begins with a hole.
         if self.shown {
             self.ranges
@@ -132,9 +154,12 @@ impl RawHashes {
 
     fn zeros(&mut self, to: u64) {
         static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        let Some(whole) = &mut self.whole else {
+            return;
+        };
         while self.at < to {
             let n = usize::try_from((to - self.at).min(1 << 16)).expect("at most 64 KiB");
-            self.whole.update(&ZEROS[..n]);
+            whole.update(&ZEROS[..n]);
             self.at += n as u64;
         }
     }
@@ -146,15 +171,22 @@ mod tests {
 
     #[test]
     fn holes_count_in_the_whole_and_not_in_ranges() {
-        let mut hashes = RawHashes::new();
-        hashes.piece(4, b"ab");
-        hashes.piece(6, b"c");
-        hashes.piece(9, b"d");
-        let (ranges, whole) = hashes.finish(11);
-        assert_eq!(whole, Digest::of(b"\0\0\0\0abc\0\0d\0"));
-        assert_eq!(ranges, [Digest::of(b"abc"), Digest::of(b"d")]);
-        let mut hashes = RawHashes::new();
+        let all = Digest::of(b"\0\0\0\0abc\0\0d\0");
+        let parts = vec![Digest::of(b"abc"), Digest::of(b"d")];
+        for (wanted, expected) in [
+            (Wanted::Whole, (Vec::new(), Some(all))),
+            (Wanted::Ranges, (parts.clone(), None)),
+            (Wanted::Both, (parts, Some(all))),
+        ] {
+            let mut hashes = RawHashes::new(wanted);
+            hashes.piece(4, b"ab");
+            hashes.piece(6, b"c");
+            hashes.piece(9, b"d");
+            assert_eq!(hashes.finish(11), expected, "{wanted:?}");
+        }
+        let mut hashes = RawHashes::new(Wanted::Both);
         hashes.piece(0, b"a");
-        assert_eq!(hashes.finish(1), (vec![Digest::of(b"a")], Digest::of(b"a")));
+        let a = Digest::of(b"a");
+        assert_eq!(hashes.finish(1), (vec![a], Some(a)));
     }
 }

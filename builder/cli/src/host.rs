@@ -10,6 +10,7 @@ pub(crate) mod fetch;
 pub(crate) mod file;
 pub(crate) mod inputs;
 pub(crate) mod lock;
+pub(crate) mod memory;
 pub(crate) mod mirror;
 pub(crate) mod output;
 pub(crate) mod progress;

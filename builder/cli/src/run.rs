@@ -11,6 +11,7 @@ use crate::host::config::{self, Config, KeySource};
 use crate::host::embedded::Shelves;
 use crate::host::fetch::{Fetcher, Network, Patience};
 use crate::host::inputs::Inputs;
+use crate::host::memory::Memory;
 use crate::host::progress::{self, Report, Style};
 use crate::report::Voice;
 use anyhow::Result;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub(crate) struct Host {
     shelves: Shelves,
     inputs: Inputs,
+    memory: Memory,
     keys: BTreeMap<String, KeySource>,
     report: Arc<dyn Report>,
     voice: Voice,
@@ -68,6 +70,7 @@ impl Host {
         let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
             shelves: Shelves::beside(Path::new("")),
+            memory: Memory::new(root.join("grains")),
             inputs: Inputs::new(Cache::new(root), fetcher, report.clone()),
             keys: config.keys,
             report,

@@ -1,9 +1,9 @@
 //! The content-addressed cache: verified downloads by digest, and what was computed from them.
 //!
 //! `sha256/ab/<hex>` holds inputs, hashed again each time they are first opened; `derived/ab/<hex>` holds sealed files
-//! (see [`sealed`]), named by the digest of their key; `partial/` downloads under way; `locks/` empty files. Any of it may
-//! be deleted at any time between builds, and the whole folder carried elsewhere. Processes share it: names appear by
-//! rename, and one that derives makes the others wait.
+//! (see [`sealed`]), named by the digest of their key; `partial/` downloads under way; `locks/` empty files; `grains/`
+//! belongs to [`memory`](super::memory). Any of it may be deleted at any time between builds, and the whole folder carried
+//! elsewhere. Processes share it: names appear by rename, and one that derives makes the others wait.
 
 mod sealed;
 #[cfg(test)]

@@ -76,10 +76,20 @@ impl Partial {
     /// Brings the bytes to the disk and gives the file its name, in place of an older file.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.out.sync().map_err(at("write", &self.path))?;
-        fs::rename(&self.path, &self.goal).map_err(at("name", &self.goal))?;
-        self.done = true;
+        self.rename()?;
         let folder = folder_of(&self.goal);
         sync_folder(folder).map_err(at("write folder", folder))
+    }
+
+    /// Gives the file its name without waiting for the disk: for what is checked when it is read, and can be made again.
+    pub(crate) fn finish_unsynced(mut self) -> Result<()> {
+        self.rename()
+    }
+
+    fn rename(&mut self) -> Result<()> {
+        fs::rename(&self.path, &self.goal).map_err(at("name", &self.goal))?;
+        self.done = true;
+        Ok(())
     }
 }
 
@@ -104,7 +114,7 @@ pub(crate) fn write(goal: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Removes the partial files of processes that are gone: those whose name begins so and that nobody locks.
-fn sweep(folder: &Path, prefix: &str) {
+pub(crate) fn sweep(folder: &Path, prefix: &str) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries.filter(|it| {
         it.file_name()

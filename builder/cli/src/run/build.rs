@@ -3,6 +3,7 @@
 use super::{Host, select};
 use crate::args::{Build, Select};
 use crate::host::file::FileOut;
+use crate::host::memory::Memory;
 use crate::host::output::Partial;
 use crate::host::progress::Stage;
 use crate::host::usage::{self, Stopwatch};
@@ -11,10 +12,13 @@ use anyhow::Result;
 use fstree::{ReadAt, WriteAt};
 use nodeimg::apply::{self, Event};
 use nodeimg::emit::{self, Draft, Sink, Target};
+use nodeimg::error::Error;
 use nodeimg::profile::Format;
-use nodeimg::want::Fetch as _;
+use nodeimg::want::{self, Fetch as _};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 /// Builds every format that was asked for from one image.
 pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
@@ -47,7 +51,10 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
         Some(node) if args.select.node.is_some() => format!("{}-{node}", selected.profile.name),
         _ => selected.profile.name.clone(),
     };
-    let sink = Folder(args.out.clone());
+    let sink = Folder {
+        out: &args.out,
+        memory: &host.memory,
+    };
     let mut artifacts = Vec::new();
     for format in formats {
         let stage = Stage::start(
@@ -67,7 +74,12 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
         watch.lap(&artifact.file);
         artifacts.push((format, artifact));
     }
-    for damaged in host.inputs.cache().take_damaged() {
+    let damaged = host
+        .memory
+        .settle()
+        .into_iter()
+        .chain(host.inputs.cache().take_damaged());
+    for damaged in damaged {
         host.voice.note(&format!(
             "{} was damaged and was made anew",
             damaged.display()
@@ -114,21 +126,38 @@ pub(super) fn fetch(host: &Host, args: &Select) -> Result<()> {
     Ok(())
 }
 
-/// A folder for artifacts.
-struct Folder(PathBuf);
+/// Bytes from which on it is of use to bring them to the disk beside other work.
+const WORTH_A_THREAD: u64 = 4 << 20;
 
-impl Sink for Folder {
+/// A folder for artifacts, and what is remembered of earlier ones.
+struct Folder<'a> {
+    out: &'a Path,
+    memory: &'a Memory,
+}
+
+impl Sink for Folder<'_> {
     fn create(&self, name: &str) -> nodeimg::error::Result<Box<dyn Draft>> {
-        Ok(Box::new(FileDraft(Partial::create(&self.0.join(name))?)))
+        Ok(Box::new(FileDraft {
+            partial: Partial::create(&self.out.join(name))?,
+            flush: Mutex::default(),
+        }))
+    }
+
+    fn memory(&self) -> Option<&dyn want::Memory> {
+        Some(self.memory)
     }
 }
 
 /// A file on its way to its name.
-struct FileDraft(Partial);
+struct FileDraft {
+    partial: Partial,
+    /// Brings the bytes to the disk while the rest of the work, their digest, is done.
+    flush: Mutex<Option<JoinHandle<io::Result<()>>>>,
+}
 
 impl FileDraft {
     fn out(&self) -> &FileOut {
-        self.0.out()
+        self.partial.out()
     }
 }
 
@@ -150,10 +179,30 @@ impl ReadAt for FileDraft {
 
 impl Draft for FileDraft {
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.out().set_len(len)
+        self.out().set_len(len)?;
+        if len < WORTH_A_THREAD {
+            return Ok(());
+        }
+        let file = self.out().file().try_clone()?;
+        let flush = thread::spawn(move || file.sync_data());
+        self.flush
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(flush);
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> nodeimg::error::Result<()> {
-        self.0.finish()
+        let flush = self
+            .flush
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The kernel tells a failed write to one who waits, so it must not be lost here.
+        if let Some(flush) = flush
+            && let Ok(Err(err)) = flush.join()
+        {
+            return Err(Error::world("the artifact cannot be brought to the disk").because(err));
+        }
+        self.partial.finish()
     }
 }

@@ -17,7 +17,7 @@ use segment::{Entry, Segment, Writing};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// Bytes that all segments may take together: grains of half a dozen different nodes.
@@ -32,7 +32,8 @@ const ENDING: &str = ".grains";
 pub(crate) struct Memory {
     folder: PathBuf,
     most_bytes: u64,
-    known: OnceLock<Known>,
+    /// Loaded when it is first asked, and again after this build's own segment joined it.
+    known: Mutex<Option<Arc<Known>>>,
     writing: Mutex<State>,
     damaged: Mutex<Vec<PathBuf>>,
 }
@@ -71,7 +72,7 @@ impl Memory {
         Self {
             folder,
             most_bytes,
-            known: OnceLock::new(),
+            known: Mutex::default(),
             writing: Mutex::new(State::Nothing),
             damaged: Mutex::default(),
         }
@@ -87,7 +88,8 @@ impl Memory {
             drop(partial.finish_unsynced());
         }
         let now = SystemTime::now();
-        for old in self.known.get().into_iter().flat_map(|it| &it.segments) {
+        let known = lock(&self.known).take();
+        for old in known.iter().flat_map(|it| &it.segments) {
             if old.used.load(Ordering::Relaxed) && !old.broken.load(Ordering::Relaxed) {
                 old.segment.touch(now);
             }
@@ -96,39 +98,40 @@ impl Memory {
         std::mem::take(&mut lock(&self.damaged))
     }
 
-    fn known(&self) -> &Known {
-        self.known.get_or_init(|| {
-            output::sweep(&self.folder, ".");
-            let mut known = Known {
-                segments: Vec::new(),
-                entries: Vec::new(),
-            };
-            for (path, ..) in segments(&self.folder) {
-                match Segment::open(&path) {
-                    Ok((segment, entries)) => {
-                        let place = known.segments.len();
-                        known
-                            .entries
-                            .extend(entries.into_iter().map(|it| (it, place)));
-                        let (used, broken) = (AtomicBool::new(false), AtomicBool::new(false));
-                        known.segments.push(Old {
-                            segment,
-                            used,
-                            broken,
-                        });
-                    }
-                    Err(err) if err.kind() == std::io::ErrorKind::InvalidData => {
-                        self.discard(&path)
-                    }
-                    // Gone, or not ours to read.
-                    Err(_) => {}
+    fn known(&self) -> Arc<Known> {
+        let mut known = lock(&self.known);
+        known.get_or_insert_with(|| Arc::new(self.load())).clone()
+    }
+
+    fn load(&self) -> Known {
+        output::sweep(&self.folder, ".");
+        let mut known = Known {
+            segments: Vec::new(),
+            entries: Vec::new(),
+        };
+        for (path, ..) in segments(&self.folder) {
+            match Segment::open(&path) {
+                Ok((segment, entries)) => {
+                    let place = known.segments.len();
+                    known
+                        .entries
+                        .extend(entries.into_iter().map(|it| (it, place)));
+                    let (used, broken) = (AtomicBool::new(false), AtomicBool::new(false));
+                    known.segments.push(Old {
+                        segment,
+                        used,
+                        broken,
+                    });
                 }
+                Err(err) if err.kind() == std::io::ErrorKind::InvalidData => self.discard(&path),
+                // Gone, or not ours to read.
+                Err(_) => {}
             }
-            // Of equal entries the one in the newest segment comes first.
-            known.entries.sort_by_key(|(it, place)| (it.key, *place));
-            known.entries.dedup_by_key(|(it, _)| it.key);
-            known
-        })
+        }
+        // Of equal entries the one in the newest segment comes first.
+        known.entries.sort_by_key(|(it, place)| (it.key, *place));
+        known.entries.dedup_by_key(|(it, _)| it.key);
+        known
     }
 
     fn recall_old(&self, key: &[u8; 32], out: &mut Vec<u8>) -> Option<usize> {

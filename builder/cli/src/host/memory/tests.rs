@@ -56,6 +56,11 @@ fn what_one_build_remembers_the_next_recalls() {
     assert_eq!(files(folder.path()).len(), 2);
     assert_eq!(build(folder.path(), 0..400), (400, vec![]));
     assert_eq!(files(folder.path()).len(), 2, "nothing new, no segment");
+    let memory = Memory::new(folder.path().to_owned());
+    memory.remember(&key(900), &bytes(900));
+    memory.settle();
+    let len = memory.recall(&key(900), &mut Vec::new());
+    assert_eq!(len, Some(bytes(900).len()), "the next build of one process");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What whole builds need: the stand-ins' mirror on a local server, the command, and folders that go away.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
+
+pub(crate) use tests::{Server, binary, repository, run, serve, text};
 
 /// Origins of the shipped profiles, all of which the mirror has.
 const ORIGINS: [&str; 7] = [
@@ -32,37 +33,6 @@ pub(crate) struct World {
     /// Downloads, shared by the tests of one run; keyed by digest, so sharing proves nothing wrong.
     pub(crate) cache: PathBuf,
     _server: Server,
-}
-
-/// A server that ends with its owner.
-pub(crate) struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-/// Returns the repository.
-pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ has a parent")
-        .to_owned()
-}
-
-/// Returns the command's binary, built for release by `ci/end-to-end`.
-pub(crate) fn binary() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| repository().join("target"), PathBuf::from);
-    let binary = target.join("release/nodeimg");
-    assert!(
-        binary.exists(),
-        "{} is missing: cargo build --release -p cli",
-        binary.display()
-    );
-    binary
 }
 
 /// Returns the world, made once.
@@ -96,32 +66,9 @@ pub(crate) fn world() -> &'static World {
     })
 }
 
-/// Serves a mirror, with faults, and returns the port.
-pub(crate) fn serve(mirror: &Path, faults: &[&str]) -> (Server, u16) {
-    let mut command = Command::new(repository().join("ci/serve"));
-    command
-        .arg(mirror)
-        .arg("--with-parent")
-        .stdin(Stdio::piped())
-        .args(faults.iter().flat_map(|it| ["--fault", it]))
-        .stdout(Stdio::piped());
-    let mut child = command.spawn().expect("ci/serve starts");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped"))
-        .read_line(&mut line)
-        .expect("ci/serve prints its port");
-    let port = line
-        .trim()
-        .parse()
-        .unwrap_or_else(|_| panic!("ci/serve printed {line:?}"));
-    (Server(child), port)
-}
-
 /// Makes an empty folder for this run.
 pub(crate) fn folder(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| repository().join("target"), PathBuf::from);
-    let folder = target.join("whole").join(name);
+    let folder = tests::target().join("whole").join(name);
     std::fs::remove_dir_all(&folder).ok();
     std::fs::create_dir_all(&folder).expect("a folder can be made");
     folder
@@ -151,26 +98,6 @@ impl World {
         }
         command
     }
-}
-
-/// Runs a command that must succeed.
-pub(crate) fn run(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|err| panic!("{command:?}: {err}; ci/setup installs what is missing"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-/// Returns what a command printed.
-pub(crate) fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A cluster of three, built once: what the tests look at.

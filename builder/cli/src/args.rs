@@ -1,7 +1,6 @@
 //! What was typed. Nothing here decides anything: [`crate::run`] turns it into plain arguments of the core.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Builds immutable Kubernetes node images: SD cards for Raspberry Pis, appliances for VirtualBox.
@@ -46,8 +45,8 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Threads to use [default: one a processor]
-    #[arg(long, global = true, value_name = "N")]
-    pub(crate) jobs: Option<NonZeroUsize>,
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) jobs: Option<u16>,
 }
 
 #[derive(Debug, Subcommand)]

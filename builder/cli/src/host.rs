@@ -9,6 +9,7 @@ pub(crate) mod embedded;
 pub(crate) mod fetch;
 pub(crate) mod file;
 pub(crate) mod inputs;
+pub(crate) mod interrupt;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod mirror;
@@ -21,18 +22,76 @@ use std::io;
 use std::path::Path;
 
 /// Returns a closure that makes an I/O error into one that names what was done to which file.
-fn at<'a>(doing: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+pub(crate) fn at<'a>(doing: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |source| {
+        let what = format!("cannot {doing} {}", path.display());
+        let error = if is_of_the_name(source.kind()) {
+            Error::input(what)
+        } else {
+            Error::world(what)
+        };
+        error.help(help(source.kind())).because(source)
+    }
+}
+
+/// The same for a file that a user named: what is wrong with it is wrong with what was asked.
+pub(crate) fn given<'a>(what: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
     move |source| {
         let help = match source.kind() {
-            io::ErrorKind::PermissionDenied => "check who owns it, or choose another folder",
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "make room, or choose another folder"
-            }
-            io::ErrorKind::ReadOnlyFilesystem => "choose another folder",
-            _ => "",
+            io::ErrorKind::NotFound => "check the name",
+            io::ErrorKind::PermissionDenied => "check who may read it",
+            io::ErrorKind::InvalidData => "it is not text",
+            other => help(other),
         };
-        Error::world(format!("cannot {doing} {}", path.display()))
+        Error::input(format!("cannot read {what} {}", path.display()))
             .help(help)
             .because(source)
+    }
+}
+
+/// Returns whether an I/O error says that a path can never be what it is used for.
+fn is_of_the_name(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory};
+    matches!(
+        kind,
+        AlreadyExists | InvalidFilename | IsADirectory | NotADirectory
+    )
+}
+
+/// Returns what a person can do about an I/O error, as far as its kind tells.
+pub(crate) fn help(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::PermissionDenied => "check who owns it, or choose another folder",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room, or choose another folder"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "its file system, or a limit of this user, allows no file so large: choose another folder"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "choose another folder",
+        io::ErrorKind::InvalidData => {
+            "do the same again: what is damaged was deleted, and is made anew"
+        }
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "a file is where a folder is wanted: choose another name"
+        }
+        _ => "",
+    }
+}
+
+/// Returns whether a cause is the machine's: a file's bytes that could not be read or written, or any refusal of the
+/// kernel's that is not about which file was named.
+pub(crate) fn is_the_machines(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let Some(error) = cause.downcast_ref::<io::Error>() else {
+        return cause.is::<file::Failed>();
+    };
+    use io::ErrorKind::{InvalidInput, NotFound, PermissionDenied};
+    match error.get_ref() {
+        Some(inner) => is_the_machines(inner),
+        None => {
+            error.raw_os_error().is_some()
+                && !is_of_the_name(error.kind())
+                && !matches!(error.kind(), NotFound | PermissionDenied | InvalidInput)
+        }
     }
 }

@@ -19,8 +19,9 @@ fn main() -> ExitCode {
                 .map_or(ExitCode::from(2), |()| ExitCode::from(code));
         }
     };
+    let voice = report::Voice::of(&cli.global);
     match run::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report::failure(&error),
+        Err(error) => voice.failure(&error),
     }
 }

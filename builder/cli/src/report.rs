@@ -1,5 +1,9 @@
-//! What is said at the end: results on standard output, notes and errors on standard error, each for people or as JSON.
+//! What is said at the end: results on standard output, notes and errors on standard error; for programs, all of it as JSON
+//! lines on standard output, and errors on standard error too.
 
+use crate::args::Global;
+use crate::host;
+use anyhow::Result;
 use fstree::ReadAt;
 use nodeimg::apply::Image;
 use nodeimg::emit::Artifact;
@@ -22,13 +26,23 @@ pub(crate) enum Voice {
 }
 
 impl Voice {
-    /// Says a result. A reader that went away is no failure.
-    pub(crate) fn result(self, text: &str, value: &Value) {
+    /// Returns the voice that was asked for.
+    pub(crate) fn of(global: &Global) -> Self {
+        if global.json {
+            Self::Json
+        } else {
+            Self::Person
+        }
+    }
+
+    /// Says a result.
+    pub(crate) fn result(self, text: &str, value: &Value) -> Result<()> {
         let line = match self {
             Self::Person => text.to_owned(),
             Self::Json => value.to_string(),
         };
-        writeln!(io::stdout().lock(), "{line}").ok();
+        let mut out = io::stdout().lock();
+        said(writeln!(out, "{line}").and_then(|()| out.flush()))
     }
 
     /// Says something a person may want to know.
@@ -45,42 +59,88 @@ impl Voice {
     }
 }
 
+/// Judges what became of something that was said: a reader that went away is no failure, a full disk is.
+fn said(result: io::Result<()>) -> Result<()> {
+    match result {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::world("cannot write to standard output")
+                .because(err)
+                .into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Prints a file's bytes as they are.
-pub(crate) fn bytes(content: &dyn ReadAt) -> io::Result<()> {
+pub(crate) fn bytes(content: &dyn ReadAt) -> Result<()> {
     let mut out = io::stdout().lock();
     let mut buf = vec![0; 1 << 20];
     let mut at = 0;
     while at < content.size() {
         let n = usize::try_from((content.size() - at).min(1 << 20)).expect("at most 1 MiB");
         content.read_exact_at(&mut buf[..n], at)?;
-        if out.write_all(&buf[..n]).is_err() {
-            return Ok(());
+        if let Err(err) = out.write_all(&buf[..n]) {
+            return said(Err(err));
         }
         at += n as u64;
     }
-    Ok(())
+    said(out.flush())
 }
 
-/// Says why a command failed: the thing, each cause once, and what to do. Returns whose turn it is.
-pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
-    let mut text = String::new();
-    let mut help = None;
-    for (at, cause) in error.chain().enumerate() {
-        let word = if at == 0 { "error" } else { "  because" };
-        writeln!(text, "{word}: {cause}").expect("a String takes all");
-        help = help.or_else(|| {
-            cause
-                .downcast_ref::<Error>()
-                .and_then(|it| it.help_text().map(str::to_owned))
-        });
+impl Voice {
+    /// Says why a command failed: the thing, each cause once, and what to do. Returns whose turn it is.
+    pub(crate) fn failure(self, error: &anyhow::Error) -> ExitCode {
+        let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+        let help = help(error);
+        let code = code(error);
+        let mut text = String::new();
+        for (at, cause) in causes.iter().enumerate() {
+            let word = if at == 0 { "error" } else { "  because" };
+            writeln!(text, "{word}: {cause}").expect("a String takes all");
+        }
+        if let Some(help) = &help {
+            writeln!(text, "help: {help}").expect("a String takes all");
+        }
+        io::stderr().lock().write_all(text.as_bytes()).ok();
+        if self == Self::Json {
+            let value = json!({
+                "event": "failed",
+                "exit_code": code,
+                "error": causes[0],
+                "causes": causes[1..],
+                "help": help,
+            });
+            writeln!(io::stdout().lock(), "{value}").ok();
+        }
+        ExitCode::from(code)
     }
-    if let Some(help) = help {
-        writeln!(text, "help: {help}").expect("a String takes all");
-    }
-    io::stderr().lock().write_all(text.as_bytes()).ok();
-    match error.chain().find_map(|it| it.downcast_ref::<Error>()) {
-        Some(Error::Input { .. }) => ExitCode::from(1),
-        _ => ExitCode::from(2),
+}
+
+/// Returns what a person can do about it: as the core says, or as the machine's own error suggests.
+fn help(error: &anyhow::Error) -> Option<String> {
+    let ours = |cause: &(dyn std::error::Error + 'static)| {
+        Some(cause.downcast_ref::<Error>()?.help_text()?.to_owned())
+    };
+    let machines = |cause: &(dyn std::error::Error + 'static)| {
+        let kind = cause.downcast_ref::<io::Error>()?.kind();
+        host::is_the_machines(cause).then(|| host::help(kind).to_owned())
+    };
+    error
+        .chain()
+        .find_map(ours)
+        .or_else(|| error.chain().filter_map(machines).find(|it| !it.is_empty()))
+}
+
+/// Returns whose turn it is: 1 for the user's, 2 for the world's, which is whatever the machine refused, too.
+fn code(error: &anyhow::Error) -> u8 {
+    let is_input = |it: &(dyn std::error::Error + 'static)| {
+        matches!(it.downcast_ref::<Error>(), Some(Error::Input { .. }))
+    };
+    let first = error.chain().find(|it| it.is::<Error>());
+    if first.is_some_and(is_input) && !error.chain().any(host::is_the_machines) {
+        1
+    } else {
+        2
     }
 }
 
@@ -148,7 +208,7 @@ impl Summary<'_> {
             .map(|(format, it)| {
                 json!({
                     "format": format.name(),
-                    "path": self.out.join(&it.file),
+                    "path": self.out.join(&it.file).to_string_lossy(),
                     "size": it.size,
                     "sha256": it.sha256.to_string(),
                     "beside": it.beside,

@@ -11,8 +11,10 @@ use crate::host::config::{self, Config, KeySource};
 use crate::host::embedded::Shelves;
 use crate::host::fetch::{Fetcher, Network, Patience};
 use crate::host::inputs::Inputs;
+use crate::host::interrupt;
 use crate::host::memory::Memory;
 use crate::host::progress::{self, Report, Style};
+use crate::host::usage;
 use crate::report::Voice;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -46,11 +48,9 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
 
 impl Host {
     fn new(global: &Global) -> Result<Self> {
-        let voice = if global.json {
-            Voice::Json
-        } else {
-            Voice::Person
-        };
+        interrupt::listen();
+        usage::allow_many_files();
+        let voice = Voice::of(global);
         let config = Config::load(&config::default_files(), &global.mirror, &global.key)?;
         for notice in config.notices() {
             voice.note(&notice);
@@ -75,7 +75,10 @@ impl Host {
             keys: config.keys,
             report,
             voice,
-            jobs: global.jobs.unwrap_or(jobs),
+            jobs: global
+                .jobs
+                .and_then(|it| NonZeroUsize::new(it.into()))
+                .unwrap_or(jobs),
         })
     }
 }

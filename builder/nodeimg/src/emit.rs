@@ -1,7 +1,7 @@
 //! Pulling an artifact out of an image: one function a format, all processors, bytes that depend on the image alone.
 //!
 //! An artifact goes into a [`Draft`], which the host gives its final name only when it is whole. Beside each stands its
-//! SHA-256, and beside an SD-card image its block map.
+//! SHA-256, and beside an SD-card image its block map; they get their names together.
 
 mod appliance;
 mod bmap;
@@ -55,17 +55,17 @@ pub struct Artifact {
 }
 
 /// Writes an artifact; `progress` is told the offset on the disk that was reached.
-pub fn emit(
+pub fn emit<S: Sink>(
     image: &Image,
     plan: &Plan,
     target: &Target<'_>,
-    sink: &dyn Sink,
+    sink: &S,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Artifact> {
     let file = format!("{}.{}", target.name, target.format);
     let draft = sink.create(&file)?;
     let broken = format!("writing {file}");
-    let mut beside = Vec::new();
+    let mut beside: Vec<Beside<S>> = Vec::new();
     let (size, sha256) = match target.format {
         Format::Ova => {
             let machine = plan
@@ -77,12 +77,12 @@ pub fn emit(
                 image,
                 (plan, machine),
                 target,
-                (&*draft, grains.as_ref()),
+                (&draft, grains.as_ref()),
                 progress,
             )?
         }
         Format::Vmdk => {
-            let mut out = Stream::new(&*draft);
+            let mut out = Stream::new(&draft);
             let grains = remembered(image, sink)?;
             let options = vmdk_options(image, target.name, grains.as_ref());
             disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress)
@@ -91,12 +91,12 @@ pub fn emit(
         }
         Format::Qcow2 => {
             let options = disk::qcow2::Qcow2Options::default();
-            let stats = disk::qcow2::write(&image.disk, &options, target.jobs, &*draft, progress)
+            let stats = disk::qcow2::write(&image.disk, &options, target.jobs, &draft, progress)
                 .map_err(world(broken.as_str()))?;
             draft.set_len(stats.bytes).map_err(world(broken.as_str()))?;
             (
                 stats.bytes,
-                Digest::of_source(&*draft).map_err(world(broken.as_str()))?,
+                Digest::of_source(&draft).map_err(world(broken.as_str()))?,
             )
         }
         Format::Raw | Format::Img => {
@@ -104,7 +104,7 @@ pub fn emit(
                 Format::Img => Wanted::Both,
                 _ => Wanted::Whole,
             };
-            let (map, ranges, sha256) = raw(image, wanted, target.jobs, &*draft, progress)?;
+            let (map, ranges, sha256) = raw(image, wanted, target.jobs, &draft, progress)?;
             draft.set_len(map.size).map_err(world(broken.as_str()))?;
             let sha256 = sha256.ok_or_else(|| Error::world("the disk was not hashed"))?;
             if target.format == Format::Img {
@@ -117,7 +117,7 @@ pub fn emit(
                 Format::ImgZst => Compression::Zst(ZST_LEVEL),
                 _ => Compression::Xz(XZ_PRESET),
             };
-            let mut out = Stream::new(&*draft);
+            let mut out = Stream::new(&draft);
             disk::compress::write(&image.disk, compression, target.jobs, &mut out, progress)
                 .map_err(world(broken.as_str()))?;
             let written = out.finish().map_err(world(broken.as_str()))?;
@@ -126,8 +126,9 @@ pub fn emit(
             written
         }
     };
-    draft.finish()?;
     beside.push(sums(&file, sha256, sink)?);
+    let (beside, describing): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
+    sink.finish([draft].into_iter().chain(describing).collect())?;
     Ok(Artifact {
         file,
         size,
@@ -163,37 +164,38 @@ fn raw(
     Ok((map, ranges, whole))
 }
 
-fn block_map(
+/// A file beside an artifact: its name, and what is to get it.
+type Beside<S> = (String, <S as Sink>::Draft);
+
+fn block_map<S: Sink>(
     target: &Target<'_>,
     map: &DataMap,
     ranges: &[Digest],
-    sink: &dyn Sink,
-) -> Result<String> {
+    sink: &S,
+) -> Result<Beside<S>> {
     // A block map describes the disk, however its file is compressed; bmaptool looks for it under this name.
     let name = format!("{}.bmap", target.name);
-    small(&name, bmap::text(map, ranges).as_bytes(), sink)?;
-    Ok(name)
+    small(name, bmap::text(map, ranges).as_bytes(), sink)
 }
 
-fn sums(file: &str, sha256: Digest, sink: &dyn Sink) -> Result<String> {
+fn sums<S: Sink>(file: &str, sha256: Digest, sink: &S) -> Result<Beside<S>> {
     let name = format!("{file}.sha256");
-    small(&name, format!("{sha256}  {file}\n").as_bytes(), sink)?;
-    Ok(name)
+    small(name, format!("{sha256}  {file}\n").as_bytes(), sink)
 }
 
-fn small(name: &str, bytes: &[u8], sink: &dyn Sink) -> Result<()> {
-    let draft = sink.create(name)?;
+fn small<S: Sink>(name: String, bytes: &[u8], sink: &S) -> Result<Beside<S>> {
+    let draft = sink.create(&name)?;
     draft
         .write_all_at(bytes, 0)
         .map_err(world(format!("writing {name}")))?;
     draft
         .set_len(bytes.len() as u64)
         .map_err(world(format!("writing {name}")))?;
-    draft.finish()
+    Ok((name, draft))
 }
 
 /// Returns the compressed grains that the sink's host remembers.
-fn remembered<'a>(image: &'a Image, sink: &'a dyn Sink) -> Result<Option<Grains<'a>>> {
+fn remembered<'a, S: Sink>(image: &'a Image, sink: &'a S) -> Result<Option<Grains<'a>>> {
     sink.memory()
         .map(|memory| Grains::new(&image.disk, memory, VmdkOptions::LEVEL))
         .transpose()

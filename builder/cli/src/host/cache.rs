@@ -3,16 +3,18 @@
 //! `sha256/ab/<hex>` holds inputs, hashed again each time they are first opened; `derived/ab/<hex>` holds sealed files
 //! (see [`sealed`]), named by the digest of their key; `partial/` downloads under way; `locks/` empty files; `grains/`
 //! belongs to [`memory`](super::memory). Any of it may be deleted at any time between builds, and the whole folder carried
-//! elsewhere. Processes share it: names appear by rename, and one that derives makes the others wait.
+//! elsewhere. Processes share it: names appear by rename, and one that derives makes the others wait. What rots is deleted
+//! when it is found, and made anew; what changes while a build uses it is found by [`Cache::check_again`] before anything
+//! made of it gets a name.
 
 mod sealed;
 #[cfg(test)]
 mod tests;
 
 use super::at;
-use super::file::FileAt;
+use super::file::{self, FileAt};
 use super::lock::Lock;
-use super::output::Partial;
+use super::output::{Partial, Readers};
 use fstree::WriteAt;
 use nodeimg::digest::Digest;
 use nodeimg::error::{Error, Result};
@@ -21,7 +23,8 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(crate) use sealed::Sealed;
 
@@ -31,8 +34,39 @@ pub(crate) struct Cache {
     root: PathBuf,
     /// Inputs that this process has hashed, and keeps open.
     verified: Mutex<BTreeMap<Digest, Arc<FileAt>>>,
-    /// Files that were found damaged and deleted.
-    damaged: Mutex<Vec<PathBuf>>,
+    /// Derived files that this process has opened.
+    opened: Mutex<Vec<Weak<Sealed>>>,
+    damage: Arc<Damage>,
+}
+
+/// Files that were found damaged and deleted.
+#[derive(Debug, Default)]
+struct Damage {
+    files: Mutex<Vec<PathBuf>>,
+    /// Whether one of them was found so after its use had begun.
+    in_use: AtomicBool,
+}
+
+impl Damage {
+    /// Deletes a file that is damaged, and takes note.
+    fn discard(&self, path: &Path) -> io::Result<()> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if !files.iter().any(|it| it == path) {
+            files.push(path.to_owned());
+        }
+        match fs::remove_file(path) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a file that something was made of already: that is to be done again.
+    fn in_use(&self, path: &Path) -> io::Error {
+        self.in_use.store(true, Ordering::Relaxed);
+        // A file that cannot be deleted is found again by the next build.
+        self.discard(path).ok();
+        file::Failed::damaged(path)
+    }
 }
 
 impl Cache {
@@ -41,7 +75,8 @@ impl Cache {
         Self {
             root: root.into(),
             verified: Mutex::default(),
-            damaged: Mutex::default(),
+            opened: Mutex::default(),
+            damage: Arc::default(),
         }
     }
 
@@ -52,7 +87,48 @@ impl Cache {
 
     /// Returns the files that were found damaged, and deleted, since this was last asked.
     pub(crate) fn take_damaged(&self) -> Vec<PathBuf> {
-        std::mem::take(&mut self.damaged.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut files = self
+            .damage
+            .files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut files)
+    }
+
+    /// Looks again at every file in use that may have changed since it was checked. What is damaged is deleted, and an
+    /// error: whatever was made of it is not to be trusted.
+    pub(crate) fn check_again(&self) -> Result<()> {
+        let mut damaged = None;
+        let changed = |path: &Path| format!("{} changed while it was used", path.display());
+        self.verified
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|digest, file| {
+                let good = !file.may_have_changed()
+                    || Digest::of_source(&**file).is_ok_and(|it| it == *digest);
+                if !good {
+                    let path = self.input(*digest);
+                    damaged = Some((changed(&path), self.damage.in_use(&path)));
+                }
+                good
+            });
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        for sealed in opened.iter().filter_map(Weak::upgrade) {
+            if let Err(cause) = sealed.check_again() {
+                damaged = Some((changed(sealed.path()), cause));
+            }
+        }
+        damaged.map_or(Ok(()), |(what, cause)| {
+            Err(Error::world(what).because(cause).help(
+                "build again: it will be made anew; and see who writes to the cache, or whether its disk fails",
+            ))
+        })
+    }
+
+    /// Returns, once, whether something this process used turned out to be damaged: doing the same again may succeed.
+    pub(crate) fn take_spoiled(&self) -> bool {
+        self.check_again().ok();
+        self.damage.in_use.swap(false, Ordering::Relaxed)
     }
 
     /// Opens an input if it is here, after hashing all of it; one that is damaged is deleted, and not here.
@@ -70,7 +146,7 @@ impl Cache {
             return Ok(None);
         };
         if Digest::of_source(&file).map_err(at("read", &path))? != digest {
-            self.discard(path)?;
+            self.discard(&path)?;
             return Ok(None);
         }
         Ok(Some(self.remember(digest, file)))
@@ -91,12 +167,12 @@ impl Cache {
         digest: Digest,
     ) -> Result<std::result::Result<Arc<FileAt>, Digest>> {
         let file = File::open(download).map_err(at("open", download))?;
-        let file = FileAt::new(file).map_err(at("open", download))?;
+        let path = self.input(digest);
+        let file = FileAt::new(file, &path).map_err(at("open", download))?;
         let found = Digest::of_source(&file).map_err(at("read", download))?;
         if found != digest {
             return Ok(Err(found));
         }
-        let path = self.input(digest);
         let folder = path.parent().expect("an input's path has a folder");
         fs::create_dir_all(folder).map_err(at("make folder", folder))?;
         fs::set_permissions(download, Permissions::from_mode(0o444))
@@ -136,10 +212,12 @@ impl Cache {
         if let Some(sealed) = self.open_sealed(&path, key)? {
             return Ok(sealed);
         }
-        let partial = Partial::create(&path)?;
+        let partial = Partial::create(&path, Readers::All)?;
         let size = make(partial.out())
             .map_err(|err| Error::world(format!("cannot make {key}")).because(err))?;
         sealed::seal(partial.out(), size, key).map_err(at("write", &path))?;
+        // What it was made of is what it says only if it still is what was checked.
+        self.check_again()?;
         partial.finish()?;
         let sealed = self.open_sealed(&path, key)?;
         sealed.ok_or_else(|| {
@@ -178,28 +256,25 @@ impl Cache {
         let Some(file) = open_if_there(path)? else {
             return Ok(None);
         };
-        match Sealed::open(file, path, key) {
-            Ok(sealed) => Ok(Some(Arc::new(sealed))),
+        match Sealed::open(file, path, key, &self.damage) {
+            Ok(sealed) => {
+                let sealed = Arc::new(sealed);
+                let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+                opened.push(Arc::downgrade(&sealed));
+                Ok(Some(sealed))
+            }
             Err(err) if err.kind() == io::ErrorKind::InvalidData => {
-                self.discard(path.to_owned())?;
+                self.discard(path)?;
                 Ok(None)
             }
             Err(err) => Err(at("read", path)(err)),
         }
     }
 
-    fn discard(&self, path: PathBuf) -> Result<()> {
-        match fs::remove_file(&path) {
-            Err(err) if err.kind() != io::ErrorKind::NotFound => {
-                return Err(at("remove damaged file", &path)(err));
-            }
-            _ => {}
-        }
-        self.damaged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(path);
-        Ok(())
+    fn discard(&self, path: &Path) -> Result<()> {
+        self.damage
+            .discard(path)
+            .map_err(at("remove damaged file", path))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Says only where bytes come from and which keys may sign them, never what an image holds.
 
-use super::at;
+use super::given;
 use super::mirror::Mirrors;
 use nodeimg::error::{Error, Result};
 use serde::Deserialize;
@@ -42,7 +42,7 @@ impl Config {
             match fs::read_to_string(file) {
                 Ok(text) => config.add_file(file, &text)?,
                 Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-                Err(err) => return Err(at("read", file)(err)),
+                Err(err) => return Err(given("the settings", file)(err)),
             }
         }
         for text in mirrors {

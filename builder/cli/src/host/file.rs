@@ -1,30 +1,97 @@
 //! Files of the host as bytes at offsets. Holes are asked of the kernel (`lseek(2)`, `SEEK_DATA`), never guessed.
+//!
+//! What fails here fails by the machine, whatever the core makes of it: [`Failed`] says so, and names the file.
 
 use fstree::{ReadAt, WriteAt};
 use rustix::fs::SeekFrom;
-use std::fs::File;
+use std::error::Error;
+use std::fmt;
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+/// The machine could not do something with a file; travels as an [`io::Error`].
+#[derive(Debug)]
+pub(crate) struct Failed {
+    doing: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Failed {
+    /// Returns the error about a file whose bytes are not those that were written.
+    pub(crate) fn damaged(path: &Path) -> io::Error {
+        let source = io::Error::new(io::ErrorKind::InvalidData, "the file is damaged");
+        Self::io("reading", path)(source)
+    }
+
+    fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+        move |source| {
+            let path = path.to_owned();
+            io::Error::new(
+                source.kind(),
+                Self {
+                    doing,
+                    path,
+                    source,
+                },
+            )
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.doing, self.path.display())
+    }
+}
+
+impl Error for Failed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
 
 /// A file that is read at offsets, from any number of threads.
 #[derive(Debug)]
 pub(crate) struct FileAt {
     file: File,
+    path: PathBuf,
     size: u64,
+    stamp: Stamp,
+}
+
+/// What differs once somebody wrote to a file or cut it: its size, and when its content changed.
+type Stamp = (u64, i64, i64);
+
+fn stamp(meta: &Metadata) -> Stamp {
+    (meta.len(), meta.mtime(), meta.mtime_nsec())
 }
 
 impl FileAt {
     /// Opens a file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Self::new(File::open(path)?)
+        Self::new(File::open(path)?, path)
     }
 
     /// Takes an open file, as long as it is now.
-    pub(crate) fn new(file: File) -> io::Result<Self> {
-        let size = file.metadata()?.len();
-        Ok(Self { file, size })
+    pub(crate) fn new(file: File, path: &Path) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            size: meta.len(),
+            stamp: stamp(&meta),
+        })
+    }
+
+    /// Returns whether the file may hold other bytes than when it was opened.
+    pub(crate) fn may_have_changed(&self) -> bool {
+        self.file
+            .metadata()
+            .map_or(true, |it| stamp(&it) != self.stamp)
     }
 
     /// Returns where the kernel says a seek ends up, or `None` past the last data.
@@ -32,7 +99,7 @@ impl FileAt {
         match rustix::fs::seek(&self.file, to) {
             Ok(offset) => Ok(Some(offset)),
             Err(rustix::io::Errno::NXIO) => Ok(None),
-            Err(err) => Err(err.into()),
+            Err(err) => Err(Failed::io("reading", &self.path)(err.into())),
         }
     }
 }
@@ -43,7 +110,18 @@ impl ReadAt for FileAt {
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buf, offset)
+        if offset
+            .checked_add(buf.len() as u64)
+            .is_none_or(|end| end > self.size)
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "read past the end",
+            ));
+        }
+        self.file
+            .read_exact_at(buf, offset)
+            .map_err(Failed::io("reading", &self.path))
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
@@ -68,22 +146,42 @@ impl ReadAt for FileAt {
 #[derive(Debug)]
 pub(crate) struct FileOut {
     file: File,
+    path: PathBuf,
 }
 
 impl FileOut {
     /// Takes an empty file, open for reading and writing.
-    pub(crate) fn new(file: File) -> Self {
-        Self { file }
+    pub(crate) fn new(file: File, path: &Path) -> Self {
+        Self {
+            file,
+            path: path.to_owned(),
+        }
     }
 
     /// Sets the file's length; a longer file ends in a hole.
     pub(crate) fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
+        self.file
+            .set_len(len)
+            .map_err(Failed::io("writing", &self.path))
     }
 
     /// Waits until the bytes are on the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
+        self.file
+            .sync_all()
+            .map_err(Failed::io("writing", &self.path))
+    }
+
+    /// Reads back some of what was written.
+    pub(crate) fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file
+            .read_exact_at(buf, offset)
+            .map_err(Failed::io("reading", &self.path))
+    }
+
+    /// Returns all that was written, to be read back.
+    pub(crate) fn read(&self) -> io::Result<FileAt> {
+        FileAt::new(self.file.try_clone()?, &self.path)
     }
 
     /// Returns the file.
@@ -94,7 +192,9 @@ impl FileOut {
 
 impl WriteAt for FileOut {
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(buf, offset)
+        self.file
+            .write_all_at(buf, offset)
+            .map_err(Failed::io("writing", &self.path))
     }
 }
 
@@ -110,7 +210,7 @@ mod tests {
     #[test]
     fn holes_are_seen_and_data_is_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let out = FileOut::new(file.reopen().unwrap());
+        let out = FileOut::new(file.reopen().unwrap(), file.path());
         out.write_all_at(&[7; 4096], 1 << 20).unwrap();
         out.set_len(4 << 20).unwrap();
         let read = FileAt::open(file.path()).unwrap();
@@ -123,5 +223,26 @@ mod tests {
         read.read_exact_at(&mut buf, (1 << 20) - 1).unwrap();
         assert_eq!(buf, [0, 7]);
         assert!(read.read_exact_at(&mut buf, (4 << 20) - 1).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_open_fails_by_the_machine_and_one_read_past_its_end_does_not()
+    {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(100).unwrap();
+        let read = FileAt::open(file.path()).unwrap();
+        assert!(!read.may_have_changed());
+        let failed = |err: &io::Error| {
+            err.get_ref()
+                .is_some_and(<dyn Error + Send + Sync>::is::<Failed>)
+        };
+        assert!(!failed(&read.read_exact_at(&mut [0; 10], 95).unwrap_err()));
+        file.as_file().set_len(50).unwrap();
+        assert!(read.may_have_changed());
+        let error = read.read_exact_at(&mut [0; 10], 90).unwrap_err();
+        assert!(
+            failed(&error) && error.to_string().contains(file.path().to_str().unwrap()),
+            "{error}"
+        );
     }
 }

@@ -32,6 +32,14 @@ impl Lock {
     }
 }
 
+/// Waits for the lock of a folder itself, where no file is wanted beside what is in it.
+pub(crate) fn folder(path: &Path) -> io::Result<Lock> {
+    let file = File::open(path)?;
+    // Some network file systems lock no folders: then builds at once in one are not told apart.
+    wait(&file).ok();
+    Ok(Lock { _file: file })
+}
+
 /// Waits for the lock of an open file.
 pub(crate) fn wait(file: &File) -> io::Result<()> {
     loop {

@@ -10,7 +10,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
-use super::output::{self, Partial};
+use super::output::{self, Partial, Readers};
 use nodeimg::digest::Digest;
 use nodeimg::want;
 use segment::{Entry, Segment, Writing};
@@ -104,7 +104,7 @@ impl Memory {
     }
 
     fn load(&self) -> Known {
-        output::sweep(&self.folder, ".");
+        output::sweep(&self.folder);
         let mut known = Known {
             segments: Vec::new(),
             entries: Vec::new(),
@@ -176,7 +176,7 @@ impl Memory {
             .elapsed()
             .map_or(0, |it| it.as_nanos());
         let name = format!("{nanoseconds:x}-{}{ENDING}", std::process::id());
-        Partial::create(&self.folder.join(name))
+        Partial::create(&self.folder.join(name), Readers::All)
             .ok()
             .and_then(|partial| Some((Writing::start(partial.out()).ok()?, partial)))
             .map_or(State::Closed, |(writing, partial)| {

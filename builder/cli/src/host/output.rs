@@ -2,16 +2,27 @@
 //!
 //! A [`Partial`] is written as `.<name>.partial-<pid>-<n>` beside its goal and takes its name in one step, after its
 //! bytes are on the disk. It locks itself while its process lives: what a killed build left behind has no lock, and the
-//! next build in that folder removes it.
+//! next build in that folder removes it. A process that is asked to end removes its own: see [`abandon_all`].
 
 use super::file::{FileOut, sync_folder};
 use super::{at, lock};
 use nodeimg::error::{Error, Result};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Who may read a file; the umask takes its part from both.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Readers {
+    /// Everybody.
+    All,
+    /// Its owner: it holds secrets.
+    Owner,
+}
 
 /// A file on its way to its name. Dropped before [`Partial::finish`], it is gone.
 #[derive(Debug)]
@@ -19,19 +30,24 @@ pub(crate) struct Partial {
     out: FileOut,
     path: PathBuf,
     goal: PathBuf,
-    done: bool,
 }
 
 /// Tells apart the partial files of one process.
 static COUNT: AtomicU32 = AtomicU32::new(0);
+/// The partial files of this process. Names are made and taken away while it is locked.
+static UNDER_WAY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 const MARK: &str = ".partial-";
+
+fn under_way() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Partial {
     /// Makes an empty file that will be called `goal`, in a folder that is made if need be.
     ///
-    /// Partial files of the same goal whose process is gone are removed.
-    pub(crate) fn create(goal: &Path) -> Result<Self> {
+    /// Partial files in that folder whose process is gone are removed.
+    pub(crate) fn create(goal: &Path, readers: Readers) -> Result<Self> {
         let name = goal.file_name().and_then(|it| it.to_str());
         let name =
             name.ok_or_else(|| Error::input(format!("{} is no file name", goal.display())))?;
@@ -42,28 +58,42 @@ impl Partial {
                 .help("choose another name; nodeimg writes files, not devices or links"));
         }
         fs::create_dir_all(folder).map_err(at("make folder", folder))?;
-        sweep(folder, &format!(".{name}{MARK}"));
+        sweep(folder);
+        let mode = match readers {
+            Readers::All => 0o666,
+            Readers::Owner => 0o600,
+        };
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!(".{name}{MARK}{}-{count}", std::process::id()));
+            let mut under_way = under_way();
             let file = match File::options()
                 .create_new(true)
                 .read(true)
                 .write(true)
+                .mode(mode)
                 .open(&path)
             {
                 Err(err) if err.kind() == io::ErrorKind::AlreadyExists => continue,
                 file => file.map_err(at("make", &path))?,
             };
-            lock::wait(&file).map_err(at("lock", &path))?;
+            under_way.insert(path.clone());
+            drop(under_way);
+            let partial = Self {
+                out: FileOut::new(file, &path),
+                path,
+                goal: goal.to_owned(),
+            };
+            let file = partial.out.file();
+            lock::wait(file).map_err(at("lock", &partial.path))?;
             // Between making and locking, another build may have taken the file for a dead one.
-            if file.metadata().map_err(at("look at", &path))?.nlink() > 0 {
-                return Ok(Self {
-                    out: FileOut::new(file),
-                    path,
-                    goal: goal.to_owned(),
-                    done: false,
-                });
+            if file
+                .metadata()
+                .map_err(at("look at", &partial.path))?
+                .nlink()
+                > 0
+            {
+                return Ok(partial);
             }
         }
     }
@@ -74,37 +104,69 @@ impl Partial {
     }
 
     /// Brings the bytes to the disk and gives the file its name, in place of an older file.
-    pub(crate) fn finish(mut self) -> Result<()> {
-        self.out.sync().map_err(at("write", &self.path))?;
-        self.rename()?;
-        let folder = folder_of(&self.goal);
-        sync_folder(folder).map_err(at("write folder", folder))
+    pub(crate) fn finish(self) -> Result<()> {
+        Self::finish_all(vec![self])
+    }
+
+    /// Does so with an artifact and those that describe it, all in one folder: older descriptions go before the artifact
+    /// comes, and the new ones come after it, so that at no time one stands beside an artifact that it is not of.
+    pub(crate) fn finish_all(partials: Vec<Self>) -> Result<()> {
+        for it in &partials {
+            it.out.sync().map_err(at("write", &it.path))?;
+        }
+        let Some(first) = partials.first() else {
+            return Ok(());
+        };
+        let folder = folder_of(&first.goal).to_owned();
+        // Nor may another build's names come between these.
+        let _lock = (partials.len() > 1)
+            .then(|| lock::folder(&folder))
+            .transpose()
+            .map_err(at("lock", &folder))?;
+        for it in &partials[1..] {
+            match fs::remove_file(&it.goal) {
+                Err(err) if err.kind() != io::ErrorKind::NotFound => {
+                    return Err(at("replace", &it.goal)(err));
+                }
+                _ => {}
+            }
+        }
+        for it in partials {
+            it.finish_unsynced()?;
+        }
+        sync_folder(&folder).map_err(at("write folder", &folder))
     }
 
     /// Gives the file its name without waiting for the disk: for what is checked when it is read, and can be made again.
-    pub(crate) fn finish_unsynced(mut self) -> Result<()> {
-        self.rename()
-    }
-
-    fn rename(&mut self) -> Result<()> {
+    pub(crate) fn finish_unsynced(self) -> Result<()> {
+        let mut under_way = under_way();
         fs::rename(&self.path, &self.goal).map_err(at("name", &self.goal))?;
-        self.done = true;
+        under_way.remove(&self.path);
         Ok(())
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if !self.done {
+        if under_way().remove(&self.path) {
             // Nothing can be done about a failure here; the next build sweeps.
             drop(fs::remove_file(&self.path));
         }
     }
 }
 
+/// Removes all files of this process that have no name yet, for good: no file gets a name after this.
+pub(crate) fn abandon_all() {
+    let mut under_way = under_way();
+    for path in std::mem::take(&mut *under_way) {
+        drop(fs::remove_file(path));
+    }
+    std::mem::forget(under_way);
+}
+
 /// Writes a small file whole.
 pub(crate) fn write(goal: &Path, bytes: &[u8]) -> Result<()> {
-    let partial = Partial::create(goal)?;
+    let partial = Partial::create(goal, Readers::All)?;
     partial
         .out()
         .file()
@@ -113,14 +175,20 @@ pub(crate) fn write(goal: &Path, bytes: &[u8]) -> Result<()> {
     partial.finish()
 }
 
-/// Removes the partial files of processes that are gone: those whose name begins so and that nobody locks.
-pub(crate) fn sweep(folder: &Path, prefix: &str) {
+/// Returns whether a file's name is one that [`Partial::create`] gives.
+fn is_partial(name: &str) -> bool {
+    let numbers = name
+        .strip_prefix('.')
+        .and_then(|it| it.rsplit_once(MARK))
+        .and_then(|(_, numbers)| numbers.split_once('-'));
+    let digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    numbers.is_some_and(|(pid, count)| digits(pid) && digits(count))
+}
+
+/// Removes the partial files of processes that are gone: those that nobody locks.
+pub(crate) fn sweep(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries.filter(|it| {
-        it.file_name()
-            .to_str()
-            .is_some_and(|it| it.starts_with(prefix))
-    }) {
+    for entry in entries.filter(|it| it.file_name().to_str().is_some_and(is_partial)) {
         let path = entry.path();
         // A failure leaves a file that is hidden and hurts nobody.
         if let Ok(file) = File::options().write(true).open(&path)
@@ -155,13 +223,13 @@ mod tests {
     fn a_file_appears_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let goal = folder.path().join("deep/a.img");
-        let partial = Partial::create(&goal).unwrap();
+        let partial = Partial::create(&goal, Readers::All).unwrap();
         partial.out().write_all_at(b"new", 0).unwrap();
         assert!(!goal.exists());
         drop(partial);
         assert_eq!(names(&folder.path().join("deep")), [""; 0]);
         fs::write(&goal, "old").unwrap();
-        let partial = Partial::create(&goal).unwrap();
+        let partial = Partial::create(&goal, Readers::All).unwrap();
         partial.out().write_all_at(b"new", 0).unwrap();
         assert_eq!(fs::read(&goal).unwrap(), b"old");
         partial.finish().unwrap();
@@ -173,19 +241,38 @@ mod tests {
     fn what_a_killed_build_left_is_removed_and_what_a_living_one_writes_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let goal = folder.path().join("a.img");
-        let living = Partial::create(&goal).unwrap();
-        fs::write(folder.path().join(".a.img.partial-4000000-0"), "left").unwrap();
-        fs::write(
-            folder.path().join(".b.img.partial-4000000-0"),
-            "of another goal",
-        )
-        .unwrap();
-        drop(Partial::create(&goal).unwrap());
-        let left = names(folder.path());
-        assert_eq!(left.len(), 2, "{left:?}");
-        assert!(left[0].starts_with(".a.img.partial-") && left[0] != ".a.img.partial-4000000-0");
+        let living = Partial::create(&goal, Readers::All).unwrap();
+        for name in [".a.img.partial-4000000-0", ".b.img.partial-4000000-12"] {
+            fs::write(folder.path().join(name), "left").unwrap();
+        }
+        let others = [".a.img.partial-x-0", ".c.partial-1", "a.partial-1-1"];
+        for name in others {
+            fs::write(folder.path().join(name), "somebody else's").unwrap();
+        }
+        drop(Partial::create(&goal, Readers::All).unwrap());
         living.finish().unwrap();
-        assert_eq!(names(folder.path()), [".b.img.partial-4000000-0", "a.img"]);
+        let mut kept = [&others[..], &["a.img"]].concat();
+        kept.sort_unstable();
+        assert_eq!(names(folder.path()), kept);
+    }
+
+    #[test]
+    fn descriptions_come_after_what_they_describe_and_secrets_are_their_owners() {
+        let folder = tempfile::tempdir().unwrap();
+        let goals = ["a.img", "a.bmap"].map(|it| folder.path().join(it));
+        for text in ["old", "new"] {
+            let partials = goals.iter().map(|goal| {
+                let partial = Partial::create(goal, Readers::Owner).unwrap();
+                partial.out().write_all_at(text.as_bytes(), 0).unwrap();
+                partial
+            });
+            Partial::finish_all(partials.collect()).unwrap();
+            for goal in &goals {
+                assert_eq!(fs::read_to_string(goal).unwrap(), text);
+                assert_eq!(fs::metadata(goal).unwrap().mode() & 0o777, 0o600);
+            }
+        }
+        assert_eq!(names(folder.path()), ["a.bmap", "a.img"]);
     }
 
     #[test]
@@ -198,7 +285,10 @@ mod tests {
             &folder.path().join("link"),
         ] {
             assert!(
-                matches!(Partial::create(goal), Err(Error::Input { .. })),
+                matches!(
+                    Partial::create(goal, Readers::All),
+                    Err(Error::Input { .. })
+                ),
                 "{}",
                 goal.display()
             );

@@ -1,5 +1,6 @@
-//! What a build took: time by stage, peak memory. And what time it is.
+//! What a build takes: time by stage, peak memory, open files. And what time it is.
 
+use rustix::process::{Resource, Rlimit};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Times stages that follow each other.
@@ -43,6 +44,17 @@ fn parse_peak(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
+}
+
+/// Raises this process's limit of open files as far as it may be: every input of a build stays open.
+pub(crate) fn allow_many_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // A build of few packages needs no more than there is.
+    rustix::process::setrlimit(Resource::Nofile, raised).ok();
 }
 
 /// Returns the seconds since 1970-01-01 00:00:00 UTC: for judging signatures, never for anything in an image.

@@ -2,9 +2,11 @@
 
 use super::{Host, select};
 use crate::args::{Build, Select};
+use crate::host::at;
+use crate::host::cache::Cache;
 use crate::host::file::FileOut;
 use crate::host::memory::Memory;
-use crate::host::output::Partial;
+use crate::host::output::{Partial, Readers};
 use crate::host::progress::Stage;
 use crate::host::usage::{self, Stopwatch};
 use crate::report;
@@ -15,6 +17,7 @@ use nodeimg::emit::{self, Draft, Sink, Target};
 use nodeimg::error::Error;
 use nodeimg::profile::Format;
 use nodeimg::want::{self, Fetch as _};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -22,8 +25,42 @@ use std::thread::{self, JoinHandle};
 
 /// Builds every format that was asked for from one image.
 pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
+    let first = attempt(host, args);
+    match first {
+        // A cache that rots is nothing to bother anybody with: what was damaged is gone, and comes anew.
+        Err(error) if host.inputs.cache().take_spoiled() => {
+            host.voice.note(&format!("{error}: building again"));
+            attempt(host, args)
+        }
+        done => done,
+    }
+}
+
+fn attempt(host: &Host, args: &Build) -> Result<()> {
     let mut watch = Stopwatch::start();
+    // What cannot end well is said before anything is downloaded.
+    if fs::metadata(&args.out).is_ok_and(|it| !it.is_dir()) {
+        return Err(at("make folder", &args.out)(io::ErrorKind::NotADirectory.into()).into());
+    }
     let selected = select::select(host, &args.select)?;
+    let mut formats: Vec<Format> = Vec::new();
+    for format in args.format.iter().map(|it| Format::from(*it)) {
+        if !formats.contains(&format) {
+            formats.push(format);
+        }
+    }
+    if formats.is_empty() {
+        formats.push(selected.profile.format);
+    }
+    if formats.contains(&Format::Ova) && selected.profile.machine.is_none() {
+        let what = format!(
+            "profile {:?} describes no machine for an appliance",
+            selected.profile.name
+        );
+        return Err(Error::input(what)
+            .help("give it a [machine] table, or choose another --format")
+            .into());
+    }
     watch.lap("lock");
     host.inputs.fetch(&selected.lock.wants())?;
     watch.lap("fetch");
@@ -42,17 +79,18 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
         apply::apply(&plan, &host.inputs, host.jobs, &mut tell)?
     };
     watch.lap("image");
-    let mut formats: Vec<Format> = args.format.iter().map(|it| (*it).into()).collect();
-    if formats.is_empty() {
-        formats.push(selected.profile.format);
-    }
-    formats.dedup();
     let name = match &selected.node {
         Some(node) if args.select.node.is_some() => format!("{}-{node}", selected.profile.name),
         _ => selected.profile.name.clone(),
     };
     let sink = Folder {
-        out: &args.out,
+        path: &args.out,
+        // The seed of a cluster's node holds secrets.
+        readers: selected
+            .node
+            .as_ref()
+            .map_or(Readers::All, |_| Readers::Owner),
+        cache: host.inputs.cache(),
         memory: &host.memory,
     };
     let mut artifacts = Vec::new();
@@ -94,8 +132,7 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
         laps: watch.laps(),
         peak_memory: usage::peak_memory_bytes(),
     };
-    host.voice.result(&summary.text(), &summary.json());
-    Ok(())
+    host.voice.result(&summary.text(), &summary.json())
 }
 
 /// Prints the plan.
@@ -103,8 +140,7 @@ pub(super) fn plan(host: &Host, args: &Select) -> Result<()> {
     let selected = select::select(host, args)?;
     let plan = select::plan(host, &selected)?;
     host.voice
-        .result(plan.to_string().trim_end(), &nodeimg::plan::json(&plan));
-    Ok(())
+        .result(plan.to_string().trim_end(), &nodeimg::plan::json(&plan))
 }
 
 /// Fills the cache.
@@ -122,8 +158,7 @@ pub(super) fn fetch(host: &Host, args: &Select) -> Result<()> {
     host.voice.result(
         &text,
         &serde_json::json!({ "event": "fetched", "inputs": found.len(), "bytes": bytes }),
-    );
-    Ok(())
+    )
 }
 
 /// Bytes from which on it is of use to bring them to the disk beside other work.
@@ -131,16 +166,26 @@ const WORTH_A_THREAD: u64 = 4 << 20;
 
 /// A folder for artifacts, and what is remembered of earlier ones.
 struct Folder<'a> {
-    out: &'a Path,
+    path: &'a Path,
+    readers: Readers,
+    cache: &'a Cache,
     memory: &'a Memory,
 }
 
 impl Sink for Folder<'_> {
-    fn create(&self, name: &str) -> nodeimg::error::Result<Box<dyn Draft>> {
-        Ok(Box::new(FileDraft {
-            partial: Partial::create(&self.out.join(name))?,
+    type Draft = FileDraft;
+
+    fn create(&self, name: &str) -> nodeimg::error::Result<FileDraft> {
+        Ok(FileDraft {
+            partial: Partial::create(&self.path.join(name), self.readers)?,
             flush: Mutex::default(),
-        }))
+        })
+    }
+
+    fn finish(&self, drafts: Vec<FileDraft>) -> nodeimg::error::Result<()> {
+        self.cache.check_again()?;
+        let partials: Result<Vec<_>, _> = drafts.into_iter().map(FileDraft::flushed).collect();
+        Partial::finish_all(partials?)
     }
 
     fn memory(&self) -> Option<&dyn want::Memory> {
@@ -159,6 +204,21 @@ impl FileDraft {
     fn out(&self) -> &FileOut {
         self.partial.out()
     }
+
+    /// Returns the file when its bytes are on their way no more.
+    fn flushed(self) -> nodeimg::error::Result<Partial> {
+        let flush = self
+            .flush
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The kernel tells a failed write to one who waits, so it must not be lost here.
+        if let Some(flush) = flush
+            && let Ok(Err(err)) = flush.join()
+        {
+            return Err(Error::world("the artifact cannot be brought to the disk").because(err));
+        }
+        Ok(self.partial)
+    }
 }
 
 impl WriteAt for FileDraft {
@@ -173,7 +233,7 @@ impl ReadAt for FileDraft {
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(self.out().file(), buf, offset)
+        self.out().read_exact_at(buf, offset)
     }
 }
 
@@ -190,19 +250,5 @@ impl Draft for FileDraft {
             .unwrap_or_else(PoisonError::into_inner)
             .replace(flush);
         Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> nodeimg::error::Result<()> {
-        let flush = self
-            .flush
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        // The kernel tells a failed write to one who waits, so it must not be lost here.
-        if let Some(flush) = flush
-            && let Ok(Err(err)) = flush.join()
-        {
-            return Err(Error::world("the artifact cannot be brought to the disk").because(err));
-        }
-        self.partial.finish()
     }
 }

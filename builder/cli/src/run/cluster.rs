@@ -2,7 +2,8 @@
 
 use super::Host;
 use crate::args::ClusterCommand;
-use crate::host::{output, usage};
+use crate::host::output::{self, Partial, Readers};
+use crate::host::{at, given, lock, usage};
 use anyhow::{Context as _, Result};
 use cluster::{Cluster, ClusterName, RootSeed, Secrets, UnixTime};
 use nodeimg::error::Error;
@@ -40,6 +41,9 @@ fn init(host: &Host, name: &str, file: &Path) -> Result<()> {
     }
     let cluster = read(file)?;
     let folder = folder(file);
+    make_folder(&folder)?;
+    // Of two that make secrets at once, the second finds those of the first.
+    let _lock = lock::folder(&folder).with_context(|| format!("locking {}", folder.display()))?;
     let stored = folder.join("secrets.toml");
     let made_secrets = !stored.exists();
     let secrets = if made_secrets {
@@ -70,9 +74,13 @@ fn init(host: &Host, name: &str, file: &Path) -> Result<()> {
             folder.display(),
             file.display()
         ),
-        &json!({ "event": "cluster", "file": file, "secrets": folder, "ca_hash": secrets.ca_hash() }),
-    );
-    Ok(())
+        &json!({
+            "event": "cluster",
+            "file": file.to_string_lossy(),
+            "secrets": folder.to_string_lossy(),
+            "ca_hash": secrets.ca_hash(),
+        }),
+    )
 }
 
 fn check(host: &Host, file: &Path) -> Result<()> {
@@ -97,8 +105,7 @@ fn check(host: &Host, file: &Path) -> Result<()> {
     for warning in &warnings {
         host.voice.note(warning);
     }
-    host.voice.result(text.trim_end(), &json!({ "event": "cluster", "name": cluster.name.to_string(), "nodes": cluster.nodes.len(), "warnings": warnings }));
-    Ok(())
+    host.voice.result(text.trim_end(), &json!({ "event": "cluster", "name": cluster.name.to_string(), "nodes": cluster.nodes.len(), "warnings": warnings }))
 }
 
 /// Reads a cluster and its secrets.
@@ -132,8 +139,7 @@ fn read(file: &Path) -> Result<Cluster> {
 }
 
 fn secrets(stored: &Path, cluster: &Cluster) -> Result<Secrets> {
-    let text =
-        fs::read_to_string(stored).with_context(|| format!("reading {}", stored.display()))?;
+    let text = fs::read_to_string(stored).map_err(given("the secrets", stored))?;
     let parsed = Secrets::parse(&text, &stored.display().to_string(), &cluster.name);
     Ok(parsed.map_err(|err| Error::input(err.to_string()))?)
 }
@@ -151,12 +157,8 @@ fn write(folder: &Path, secrets: &Secrets, cluster: &Cluster) -> Result<()> {
     for file in files {
         let path = folder.join(&file.name);
         let parent = path.parent().unwrap_or(folder);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(parent)
-            .with_context(|| format!("making {}", parent.display()))?;
-        let partial = output::Partial::create(&path)?;
+        make_folder(parent)?;
+        let partial = Partial::create(&path, Readers::Owner)?;
         let out = partial.out().file();
         out.set_permissions(Permissions::from_mode(file.mode.bits()))
             .with_context(|| format!("protecting {}", path.display()))?;
@@ -165,4 +167,10 @@ fn write(folder: &Path, secrets: &Secrets, cluster: &Cluster) -> Result<()> {
         partial.finish()?;
     }
     Ok(())
+}
+
+/// Makes a folder of secrets unless it is there.
+fn make_folder(path: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    Ok(made.map_err(at("make folder", path))?)
 }

@@ -2,8 +2,8 @@
 
 use super::{Host, cluster};
 use crate::args::Select;
-use crate::host::{config::KeySource, output, usage};
-use anyhow::{Context as _, Result};
+use crate::host::{config::KeySource, given, output, usage};
+use anyhow::Result;
 use nodeimg::error::Error;
 use nodeimg::lock::{self, Lock, Means};
 use nodeimg::plan::{self, Order, Plan};
@@ -53,7 +53,7 @@ fn locked(host: &Host, args: &Select, profile: &Profile) -> Result<Lock> {
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("locks/{}.lock", profile.name)));
     if path.exists() {
-        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let bytes = fs::read(&path).map_err(given("the lock", &path))?;
         let lock = lock::parse(&path.display().to_string(), &bytes)?;
         if lock.profile_digest != lock::profile_digest(profile) {
             return Err(Error::input(format!(
@@ -86,6 +86,7 @@ fn locked(host: &Host, args: &Select, profile: &Profile) -> Result<Lock> {
         jobs: host.jobs,
     };
     let lock = lock::lock(&profile, &means)?;
+    host.inputs.cache().check_again()?;
     output::write(&path, lock::render(&lock).as_bytes())?;
     host.voice.note(&format!(
         "wrote {}: keep it, the same lock gives the same bytes",
@@ -103,15 +104,16 @@ fn keyrings(host: &Host) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Returns public keys given as such or as files of them.
-fn ssh_keys(given: &[String]) -> Result<Vec<String>> {
+fn ssh_keys(texts: &[String]) -> Result<Vec<String>> {
     let mut keys = Vec::new();
-    for text in given {
+    for text in texts {
         let is_key =
             text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-");
         let lines = if is_key {
             text.clone()
         } else {
-            fs::read_to_string(text).with_context(|| format!("reading SSH keys of {text}"))?
+            let path = Path::new(text);
+            fs::read_to_string(path).map_err(given("the file of SSH keys", path))?
         };
         let found = lines
             .lines()

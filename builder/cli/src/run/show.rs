@@ -3,19 +3,28 @@
 use super::Host;
 use crate::args::{Profiles, Show};
 use crate::host::file::FileAt;
+use crate::host::given;
 use anyhow::{Context as _, Result};
 use fstree::ReadAt;
+use nodeimg::error::Error;
 use nodeimg::profile;
 use nodeimg::show::{self, Found};
 use serde_json::json;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Prints what is in an image.
 pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
     let (file, path) = split(&args.what);
-    let source: Arc<dyn ReadAt> =
-        Arc::new(FileAt::open(Path::new(file)).with_context(|| format!("opening {file}"))?);
+    let at = Path::new(file);
+    // Before it is opened: opening a pipe waits for a writer.
+    if !fs::metadata(at).map_err(given("the image", at))?.is_file() {
+        return Err(Error::input(format!("{file} is no regular file"))
+            .help("name an image; of a disk, copy it to a file first")
+            .into());
+    }
+    let source: Arc<dyn ReadAt> = Arc::new(FileAt::open(at).map_err(given("the image", at))?);
     let shown =
         show::open(source, &host.inputs, host.jobs).with_context(|| format!("showing {file}"))?;
     let partition = args.partition.as_deref();
@@ -26,14 +35,14 @@ pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
             host.voice.result(
                 &format!("{partitions}{}", tree.trim_end()),
                 &json!({ "partitions": partitions, "files": lines }),
-            );
+            )?;
         }
         Some(path) => match shown.find(partition, path)? {
             Found::Listing(text) => {
                 host.voice.result(
                     text.trim_end(),
                     &json!({ "files": text.lines().collect::<Vec<_>>() }),
-                );
+                )?;
             }
             Found::File(content) => {
                 crate::report::bytes(&content).with_context(|| format!("reading {path}"))?;
@@ -55,11 +64,10 @@ fn split(what: &str) -> (&str, Option<&str>) {
 pub(super) fn profiles(host: &Host, args: &Profiles) -> Result<()> {
     if let Some(name) = &args.name {
         let profile = profile::load(&host.shelves, name)?;
-        host.voice.result(
+        return host.voice.result(
             profile.to_string().trim_end(),
             &json!({ "profile": name, "text": profile.to_string() }),
         );
-        return Ok(());
     }
     let (mut text, mut list) = (String::new(), Vec::new());
     for name in profile::names(&host.shelves) {
@@ -69,8 +77,7 @@ pub(super) fn profiles(host: &Host, args: &Profiles) -> Result<()> {
         list.push(json!({ "name": name, "summary": summary }));
     }
     host.voice
-        .result(text.trim_end(), &json!({ "profiles": list }));
-    Ok(())
+        .result(text.trim_end(), &json!({ "profiles": list }))
 }
 
 #[cfg(test)]

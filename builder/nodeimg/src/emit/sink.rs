@@ -9,8 +9,15 @@ use std::io;
 
 /// A place for artifacts: the host's folder, or a test's memory.
 pub trait Sink {
+    /// A file that has no name yet.
+    type Draft: Draft;
+
     /// Begins a file, which has its name only once it is finished; one that is dropped before leaves nothing.
-    fn create(&self, name: &str) -> Result<Box<dyn Draft>>;
+    fn create(&self, name: &str) -> Result<Self::Draft>;
+
+    /// Gives files their names, whole and on disk. The first is an artifact and the others describe it: at no time may
+    /// one of these stand beside an artifact that it is not of.
+    fn finish(&self, drafts: Vec<Self::Draft>) -> Result<()>;
 
     /// Returns what is remembered of artifacts that were written before, if anything ever is.
     fn memory(&self) -> Option<&dyn Memory> {
@@ -22,9 +29,6 @@ pub trait Sink {
 pub trait Draft: WriteAt + ReadAt {
     /// Sets the file's size in bytes.
     fn set_len(&self, len: u64) -> io::Result<()>;
-
-    /// Gives the file its name, whole and on disk.
-    fn finish(self: Box<Self>) -> Result<()>;
 }
 
 /// A draft written from its beginning to its end, hashed on the way.

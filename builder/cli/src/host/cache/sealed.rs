@@ -7,12 +7,14 @@
 
 mod writing;
 
+use super::Damage;
 use crate::host::file::FileAt;
 use fstree::ReadAt;
 use sha2::{Digest as _, Sha256};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) use writing::seal;
@@ -32,11 +34,17 @@ pub(crate) struct Sealed {
     runs: Vec<Range<u64>>,
     digests: Vec<[u8; 32]>,
     verified: Vec<AtomicBool>,
+    damage: Arc<Damage>,
 }
 
 impl Sealed {
     /// Opens a sealed file; [`io::ErrorKind::InvalidData`] says that its seal is broken or of another key.
-    pub(crate) fn open(file: FileAt, path: &Path, key: &str) -> io::Result<Self> {
+    pub(super) fn open(
+        file: FileAt,
+        path: &Path,
+        key: &str,
+        damage: &Arc<Damage>,
+    ) -> io::Result<Self> {
         let seal_end = file.size().checked_sub(FOOTER as u64).ok_or_else(broken)?;
         let mut footer = [0; FOOTER];
         file.read_exact_at(&mut footer, seal_end)?;
@@ -60,7 +68,22 @@ impl Sealed {
             runs,
             digests,
             verified,
+            damage: damage.clone(),
         })
+    }
+
+    /// Looks at all of the content again, if somebody may have changed the file since it was opened.
+    pub(super) fn check_again(&self) -> io::Result<()> {
+        if !self.file.may_have_changed() {
+            return Ok(());
+        }
+        let all = (0..self.digests.len()).try_for_each(|it| self.chunk(it).map(drop));
+        all.map_err(|_| self.damage.in_use(&self.path))
+    }
+
+    /// Returns where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns the chunk at an index, verified.
@@ -70,13 +93,7 @@ impl Sealed {
         if self.digests[index] != NO_DATA {
             self.file.read_exact_at(&mut chunk, start)?;
             if Sha256::digest(&chunk).as_slice() != self.digests[index] {
-                let what = format!(
-                    "{} is damaged at byte {start}: build again, it will be made anew",
-                    self.path.display()
-                );
-                // Whoever has it open fails the same way; the next build finds nothing here.
-                drop(std::fs::remove_file(&self.path));
-                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                return Err(self.damage.in_use(&self.path));
             }
         }
         self.verified[index].store(true, Ordering::Release);

@@ -181,16 +181,52 @@ fn every_flipped_bit_of_a_small_sealed_file_is_found() {
         let mut bad = whole.clone();
         bad[at] ^= 1;
         fs::write(&path, &bad).unwrap();
-        let sealed = Sealed::open(FileAt::open(&path).unwrap(), &path, "k");
+        let open = |key| Sealed::open(FileAt::open(&path).unwrap(), &path, key, &Arc::default());
+        let sealed = open("k");
         assert!(sealed.and_then(|it| bytes(&it)).is_err(), "byte {at}");
         fs::write(&path, &whole[..at]).unwrap();
-        assert!(
-            Sealed::open(FileAt::open(&path).unwrap(), &path, "k").is_err(),
-            "cut at {at}"
-        );
+        assert!(open("k").is_err(), "cut at {at}");
     }
     fs::write(&path, &whole).unwrap();
-    assert!(Sealed::open(FileAt::open(&path).unwrap(), &path, "other key").is_err());
+    let file = FileAt::open(&path).unwrap();
+    assert!(Sealed::open(file, &path, "other key", &Arc::default()).is_err());
+}
+
+#[test]
+fn what_changes_while_it_is_used_is_found_deleted_and_made_anew() {
+    let (root, made) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
+    let cache = Cache::new(root.path());
+    let digest = cache.insert(&source(5000)).unwrap();
+    let derived = derive(&cache, &made).unwrap();
+    bytes(&derived).unwrap();
+    let input = cache.open(digest).unwrap().unwrap();
+    cache.check_again().unwrap();
+    assert!(!cache.take_spoiled());
+    for (round, path) in [
+        cache.input(digest),
+        file_below(&root.path().join("derived")),
+    ]
+    .iter()
+    .enumerate()
+    {
+        // The clock of a file system may tick slowly.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+        flip(path, 100);
+        let error = cache.check_again().unwrap_err();
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()),
+            "{error}"
+        );
+        assert!(!path.exists() && cache.take_spoiled() && (round == 1 || !cache.take_spoiled()));
+    }
+    assert!(cache.open(digest).unwrap().is_none());
+    assert_eq!(cache.take_damaged().len(), 2);
+    drop((derived, input));
+    assert_eq!(
+        bytes(&derive(&cache, &made).unwrap()).unwrap(),
+        self::derived()
+    );
 }
 
 #[test]

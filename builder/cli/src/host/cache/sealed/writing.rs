@@ -16,7 +16,7 @@ const BLOCK: usize = 64 << 10;
 /// Seals content that was written to a file: hashes it, makes zeros holes, and writes the seal behind it.
 pub(in super::super) fn seal(out: &FileOut, len: u64, key: &str) -> io::Result<()> {
     out.set_len(len)?;
-    let source = FileAt::new(out.file().try_clone()?)?;
+    let source = out.read()?;
     let chunks = usize::try_from(len.div_ceil(CHUNK)).map_err(|_| broken())?;
     let looked_at = Mutex::new(vec![(NO_DATA, Vec::new()); chunks]);
     let next = AtomicU64::new(0);

@@ -20,9 +20,11 @@ pub(crate) struct OpenDisk {
     pub(crate) table: Table,
 }
 
-/// Opens an input that the host has verified.
+/// Opens an input that the host has verified; its bytes are known by its name from here on.
 pub(crate) fn input(digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<OpenDisk> {
-    open(blobs.open(digest)?, || Ok(digest), blobs, jobs)
+    let OpenDisk { disk, table } = open(blobs.open(digest)?, || Ok(digest), blobs, jobs)?;
+    let disk = Arc::new(Named::new(disk, digest.source_name("disk")));
+    Ok(OpenDisk { disk, table })
 }
 
 /// Opens an image; a compressed one is decoded once, and kept by the host under its digest, which only then is asked for.
@@ -42,7 +44,6 @@ pub(crate) fn open(
         }
         Format::Raw | Format::Qcow2 | Format::Vmdk => disk::open(source).map_err(broken())?,
     };
-    let disk: Arc<dyn ReadAt> = Arc::new(Named::new(disk, digest.source_name("disk")));
     let table = table::read(&disk, SectorSize::B512).map_err(broken())?;
     Ok(OpenDisk { disk, table })
 }

@@ -101,7 +101,7 @@ fn at_any_time_of_the_clock() {
     for time in ["1980-02-29 23:59:59", "2039-01-01 00:00:00"] {
         fs::remove_dir_all(place.out()).ok();
         same(&place, |command| {
-            wrapped(command, &["faketime", "-f", &format!("@{time}")])
+            wrapped(command, &["faketime", "-f", &format!("@{time}")]);
         });
     }
 }

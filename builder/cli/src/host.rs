@@ -82,10 +82,10 @@ pub(crate) fn help(kind: io::ErrorKind) -> &'static str {
 /// Returns whether a cause is the machine's: a file's bytes that could not be read or written, or any refusal of the
 /// kernel's that is not about which file was named.
 pub(crate) fn is_the_machines(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use io::ErrorKind::{InvalidInput, NotFound, PermissionDenied};
     let Some(error) = cause.downcast_ref::<io::Error>() else {
         return cause.is::<file::Failed>();
     };
-    use io::ErrorKind::{InvalidInput, NotFound, PermissionDenied};
     match error.get_ref() {
         Some(inner) => is_the_machines(inner),
         None => {

@@ -4,8 +4,10 @@
 //! `tree` writes a folder as an ext4 volume, `raw` a disk image as its own bytes; `grow` writes a disk of DISK bytes, DATA of which repeat a sample, as a VMDK to
 //! nowhere. Prints bytes. Not part of nodeimg: `ci/bench` measures the process from outside.
 #![expect(
+    clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::print_stdout,
+    clippy::ptr_arg,
     reason = "an example opens files and prints"
 )]
 
@@ -62,7 +64,7 @@ fn main() -> Outcome<()> {
             let disk = grow(&fs::read(sample)?, data.parse()?, disk.parse()?)?;
             written(&disk, jobs.parse()?)?
         }
-        [stage, file, jobs] => stage_of(stage, fs::read(file)?, jobs.parse()?)?,
+        [stage, file, jobs] => stage_of(stage, &fs::read(file)?, jobs.parse()?)?,
         _ => return Err("measure tree|raw|grow|sha256|deflate|zst|xz …".into()),
     };
     println!("{bytes}");
@@ -145,7 +147,7 @@ fn written(disk: &dyn ReadAt, jobs: NonZeroUsize) -> Outcome<u64> {
 }
 
 /// Does one stage's work on a file in memory; digests are of as many parts as there are jobs, as inputs are many.
-fn stage_of(stage: &str, bytes: Vec<u8>, jobs: NonZeroUsize) -> Outcome<u64> {
+fn stage_of(stage: &str, bytes: &Vec<u8>, jobs: NonZeroUsize) -> Outcome<u64> {
     let len = bytes.len() as u64;
     let compression = match stage {
         "sha256" => {
@@ -156,11 +158,11 @@ fn stage_of(stage: &str, bytes: Vec<u8>, jobs: NonZeroUsize) -> Outcome<u64> {
             });
             return Ok(len);
         }
-        "deflate" => return written(&bytes, jobs).map(|_| len),
+        "deflate" => return written(bytes, jobs).map(|_| len),
         "zst" => Compression::Zst(3),
         "xz" => Compression::Xz(3),
         other => return Err(format!("no such stage: {other}").into()),
     };
-    compress::write(&bytes, compression, jobs, &mut io::sink(), &mut |_| ())?;
+    compress::write(bytes, compression, jobs, &mut io::sink(), &mut |_| ())?;
     Ok(len)
 }

@@ -54,7 +54,7 @@ pub fn fingerprint(level: u8) -> Result<Vec<u8>, Error> {
     let sample: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let word = (state >> 24).to_le_bytes()[0];
-        (0..1 + (word & 15)).map(move |it| b'a' + (word.wrapping_mul(it) & 15))
+        (0..=(word & 15)).map(move |it| b'a' + (word.wrapping_mul(it) & 15))
     })
     .flatten()
     .take(GRAIN)

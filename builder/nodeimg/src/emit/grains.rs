@@ -170,7 +170,8 @@ mod tests {
     const INPUT: u64 = 3 << 20;
 
     fn input() -> Arc<dyn ReadAt> {
-        let byte = |it: u64| (it / 7 % 251).to_le_bytes()[0] * u8::from(it / 100_000 % 3 > 0);
+        let byte =
+            |it: u64| (it / 7 % 251).to_le_bytes()[0] * u8::from(!(it / 100_000).is_multiple_of(3));
         Arc::new((0..INPUT).map(byte).collect::<Vec<_>>())
     }
 

@@ -82,18 +82,18 @@ fn every_flipped_bit_and_every_cut_is_found_out() {
         // What was recalled before the damage was met is remembered by the next build.
         build(folder.path(), 0..8);
         assert_eq!(build(folder.path(), 0..8), (8, vec![]));
-        files(folder.path())
-            .iter()
-            .for_each(|it| fs::remove_file(it).unwrap());
+        for file in files(folder.path()) {
+            fs::remove_file(file).unwrap();
+        }
         fs::write(&path, &whole[..at]).unwrap();
         assert_eq!(
             build(folder.path(), 0..8),
             (0, vec![path.clone()]),
             "cut at {at}"
         );
-        files(folder.path())
-            .iter()
-            .for_each(|it| fs::remove_file(it).unwrap());
+        for file in files(folder.path()) {
+            fs::remove_file(file).unwrap();
+        }
     }
 }
 

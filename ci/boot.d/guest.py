@@ -18,6 +18,8 @@ UNIT = "r.service"  # fw_cfg takes names of 55 characters, and its prefix has 46
 WANTED = {"systemd.unit-dropin.multi-user.target": f"[Unit]\nWants={UNIT}\n".encode()}
 MARK = "@nodeimg"
 
+NODES = "/run/nodeimg-nodes"  # what kubectl said of them when enough were Ready
+
 # Each is a file of the report: its name, and the command whose output it holds. No quotes within: the text is in one.
 QUESTIONS = {
     "boot-id": "cat /proc/sys/kernel/random/boot_id",
@@ -30,7 +32,7 @@ QUESTIONS = {
     "containerd": "ctr version",
     "plugins": "ctr plugins ls",
     "calls": "cat /var/lib/kubeadm-double/calls.log",
-    "nodes": "[ ! -e /etc/kubernetes/admin.conf ] || kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes",
+    "nodes": "cat %s" % NODES,
     "audit": "dpkg --audit",
     "hold": "apt-mark showhold",
     "modules": "lsmod",
@@ -55,7 +57,7 @@ def script(port, settle, until, after, small=False):
     names = SMALL if small else list(QUESTIONS)
     lines = [
         "T=%d; P='$2!~/^[!*]/{print$1}'; d=/run/nodeimg-report; mkdir -p $d; cd $d" % settle,
-        "until { %s; } >/dev/null 2>&1; do sleep 2; done" % until,
+        "until { %s; } >/dev/null 2>&1; do sleep 5; done" % until,
         "timeout $T cloud-init status --wait >/dev/null 2>&1; timeout $T systemctl is-system-running --wait >/dev/null 2>&1",
         *("(%s) >%s 2>%s.err" % (QUESTIONS[name], name, name) for name in names),
         "p=/dev/%s; [ -c $p ] || p=/dev/ttyAMA0" % port,

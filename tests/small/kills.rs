@@ -161,6 +161,11 @@ fn a_build_that_is_interrupted_cleans_up_and_ends_by_the_signal() {
         fault::signal(&child, name);
         fault::signal(&child, "CONT");
         let status = child.wait().expect("it ends");
+        // At the last call it may have been done before the signal was heard.
+        if n == last && status.success() {
+            assert_whole(&place.files(), "vm", &["ova"]);
+            continue;
+        }
         assert_eq!(status.signal(), Some(number), "{status}");
         assert_eq!(place.leftovers(), [""; 0], "SIG{name} at point {n}");
         assert_eq!(wrong(&place.files(), reference("vm")), [""; 0]);
@@ -209,6 +214,10 @@ fn bytes_are_on_the_disk_before_they_have_a_name_and_the_name_before_the_build_e
         }
         let (from, to) = paths.split_once(" -> ").expect("two paths");
         let (from, to) = (made_absolute(from), made_absolute(to));
+        // What is remembered of artifacts is checked whenever it is read, and can be lost.
+        if to.contains("/cache/grains/") {
+            continue;
+        }
         let last = calls[..n].iter().rposition(|(name, path)| {
             made_absolute(path) == from && name != "fsync" && !name.contains("chmod")
         });

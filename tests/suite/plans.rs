@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 struct Repository(PathBuf);
 
 impl Shelf for Repository {
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        fs::read(self.0.join(path)).ok()
+    fn read(&self, path: &str) -> nodeimg::error::Result<Option<Vec<u8>>> {
+        Ok(fs::read(self.0.join(path)).ok())
     }
 
     fn list(&self, folder: &str) -> Vec<String> {

@@ -170,7 +170,7 @@ struct Paths {
 /// Reads an overlay and renders its templates.
 pub fn load(shelf: &dyn Shelf, name: &str, values: &Values) -> Result<Overlay> {
     let manifest_path = format!("overlays/{name}/overlay.toml");
-    let bytes = shelf.read(&manifest_path).ok_or_else(|| {
+    let bytes = shelf.read(&manifest_path)?.ok_or_else(|| {
         Error::input(format!("there is no overlay {name:?}"))
             .help(format!("{manifest_path} is its manifest"))
     })?;
@@ -188,7 +188,7 @@ pub fn load(shelf: &dyn Shelf, name: &str, values: &Values) -> Result<Overlay> {
         let entry = manifest.file.iter().find(|it| it.path == path);
         unused.retain(|it| *it != path);
         let bytes = shelf
-            .read(&full)
+            .read(&full)?
             .ok_or_else(|| Error::world(format!("{full} vanished while it was read")))?;
         let bytes = if entry.is_some_and(|it| it.template) {
             render(&full, &bytes, values)?

@@ -1,6 +1,8 @@
 //! The shipped profiles and overlays, which are part of the program, and the user's own, which win file by file.
 
+use super::at;
 use include_dir::{Dir, include_dir};
+use nodeimg::error::Result;
 use nodeimg::shelf::Shelf;
 use std::collections::BTreeSet;
 use std::fs;
@@ -43,13 +45,14 @@ impl Shelves {
 }
 
 impl Shelf for Shelves {
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        // A file that cannot be read hides the shipped one all the same.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         if let Some(own) = self.own(path) {
-            return fs::read(own).ok();
+            return fs::read(&own).map(Some).map_err(at("read", &own));
         }
-        let (tree, rest) = shipped(checked(path)?)?;
-        Some(tree.get_file(rest)?.contents().to_vec())
+        let found = checked(path).and_then(shipped);
+        Ok(found
+            .and_then(|(tree, rest)| tree.get_file(rest))
+            .map(|it| it.contents().to_vec()))
     }
 
     fn list(&self, folder: &str) -> Vec<String> {
@@ -125,7 +128,10 @@ mod tests {
         let shelves = Shelves::beside(folder.path());
         let shipped = shelves.list("overlays");
         let first = shipped.first().expect("overlays are shipped").clone();
-        let bytes = shelves.read(&first).expect("what is listed can be read");
+        let bytes = shelves
+            .read(&first)
+            .unwrap()
+            .expect("what is listed can be read");
         assert!(shelves.own(&first).is_none());
 
         let own = folder.path().join(&first);
@@ -133,7 +139,10 @@ mod tests {
         fs::write(&own, [&bytes[..], b"own"].concat()).unwrap();
         fs::create_dir_all(folder.path().join("profiles")).unwrap();
         fs::write(folder.path().join("profiles/mine.toml"), "x").unwrap();
-        assert_eq!(shelves.read(&first).unwrap(), [&bytes[..], b"own"].concat());
+        assert_eq!(
+            shelves.read(&first).unwrap(),
+            Some([&bytes[..], b"own"].concat())
+        );
         assert_eq!(shelves.own(&first), Some(own));
         assert_eq!(shelves.list("overlays"), shipped);
         assert!(
@@ -146,7 +155,7 @@ mod tests {
             shelves.list(part).contains(&first)
                 && shelves.list(&format!("{part}/")).contains(&first)
         );
-        assert!(shipped.iter().all(|it| shelves.read(it).is_some()));
+        assert!(shipped.iter().all(|it| shelves.read(it).unwrap().is_some()));
         assert!(shipped.is_sorted());
     }
 
@@ -163,7 +172,7 @@ mod tests {
             "profiles/../../etc/passwd",
             "profilesx",
         ] {
-            assert_eq!(shelves.read(bad), None, "{bad}");
+            assert_eq!(shelves.read(bad).unwrap(), None, "{bad}");
             assert_eq!(shelves.list(bad), [""; 0], "{bad}");
         }
     }

@@ -37,7 +37,7 @@ pub fn load(shelf: &dyn Shelf, name: &str) -> Result<Profile> {
     let mut sources = BTreeMap::new();
     let file = gather(shelf, name, &mut Vec::new(), &mut sources)?;
     let base_name = file.base.clone().ok_or_else(|| missing(name, "base"))?;
-    let (path, bytes) = read(shelf, &base_name, &mut sources)
+    let (path, bytes) = read(shelf, &base_name, &mut sources)?
         .ok_or_else(|| Error::input(format!("profile {name:?}: there is no base {base_name:?}")))?;
     let (base, (keys, repositories)) = Base::parse(&base_name, &path, &bytes)?;
     // The base's keys and repositories lie under the profile's, which may change them.
@@ -63,7 +63,7 @@ fn gather(
             above.join(" -> ")
         )));
     }
-    let (path, bytes) = read(shelf, name, sources).ok_or_else(|| unknown(shelf, name, above))?;
+    let (path, bytes) = read(shelf, name, sources)?.ok_or_else(|| unknown(shelf, name, above))?;
     let file: ProfileFile = toml_text::parse(&path, &bytes)?;
     above.push(name.to_owned());
     let mut merged = ProfileFile::default();
@@ -79,11 +79,13 @@ fn read(
     shelf: &dyn Shelf,
     name: &str,
     sources: &mut BTreeMap<String, Digest>,
-) -> Option<(String, Vec<u8>)> {
+) -> Result<Option<(String, Vec<u8>)>> {
     let path = format!("profiles/{name}.toml");
-    let bytes = shelf.read(&path)?;
+    let Some(bytes) = shelf.read(&path)? else {
+        return Ok(None);
+    };
     sources.insert(path.clone(), Digest::of(&bytes));
-    Some((path, bytes))
+    Ok(Some((path, bytes)))
 }
 
 fn unknown(shelf: &dyn Shelf, name: &str, above: &[String]) -> Error {

@@ -130,11 +130,14 @@ fn a_rotten_chunk_fails_when_it_is_touched_and_is_made_again() {
     assert_eq!(made.load(Ordering::SeqCst), 1, "its seal is whole");
     let mut buf = [0; 4];
     sealed.read_exact_at(&mut buf, 4 << 20).unwrap();
-    let error = sealed.read_exact_at(&mut buf, 0).unwrap_err().to_string();
+    let error = sealed.read_exact_at(&mut buf, 0).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
     assert!(
-        error.contains(path.to_str().unwrap()) && error.contains("build again"),
+        error.to_string().contains(path.to_str().unwrap()),
         "{error}"
     );
+    assert_eq!(cause.as_deref(), Some("the file is damaged"));
     assert_eq!(
         bytes(&derive(&Cache::new(root.path()), &made).unwrap()).unwrap(),
         derived()

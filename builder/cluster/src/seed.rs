@@ -7,6 +7,7 @@ mod env;
 mod hosts;
 mod network;
 mod nics;
+mod role;
 mod user_data;
 
 use serde::Serialize;

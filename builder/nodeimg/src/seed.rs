@@ -61,10 +61,15 @@ pub fn node(profile: &Profile, cluster: &Cluster, wanted: Option<&str>) -> Resul
     let role = match profile.role {
         Role::Controlplane => cluster::Role::ControlPlane,
         Role::Worker => cluster::Role::Worker,
+        Role::Etcd => cluster::Role::Etcd,
+        Role::Loadbalancer => cluster::Role::LoadBalancer,
+        Role::Ca => cluster::Role::Ca,
+        Role::Storage => cluster::Role::Storage,
+        Role::Admin => cluster::Role::Admin,
     };
     if node.role != role {
         return Err(Error::input(format!(
-            "node {} is a {}, but profile {:?} makes a {}",
+            "node {} has the role {}, but profile {:?} is for {}",
             node.name,
             node.role.as_str(),
             profile.name,

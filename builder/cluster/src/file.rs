@@ -204,7 +204,9 @@ impl Reader<'_> {
         let nameservers = self.list("nameservers", &file.network.nameservers, net::ipv4);
         let etcd = self.etcd(file.etcd.as_ref());
         let kubeadm = self.kubeadm(&file.kubeadm);
-        let storage = self.storage(file.storage.as_ref());
+        let has_storage =
+            |it: &Spanned<tables::NodeTable>| it.get_ref().role.get_ref() == "storage";
+        let storage = self.storage(file.storage.as_ref(), file.node.iter().any(has_storage));
         let ca = self.ca(file.ca.as_ref());
         let draft = self.draft(&file);
         check::all(&draft, self);

@@ -12,6 +12,7 @@ mod files;
 mod identity;
 mod kubeconfig;
 mod pki;
+mod service;
 mod store;
 mod token;
 

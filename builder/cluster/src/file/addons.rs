@@ -312,11 +312,18 @@ impl Reader<'_> {
         })
     }
 
-    pub(super) fn storage(&mut self, table: Option<&Spanned<StorageTable>>) -> Storage {
-        let exports = table.map(|it| self.list("exports", &it.get_ref().exports, str::parse));
-        Storage {
-            exports: exports.unwrap_or_else(|| vec!["/srv/nfs".parse().expect("a literal path")]),
-        }
+    /// A machine for storage has a folder to share even where none is named.
+    pub(super) fn storage(
+        &mut self,
+        table: Option<&Spanned<StorageTable>>,
+        has_nodes: bool,
+    ) -> Storage {
+        let exports = match table {
+            Some(it) => self.list("exports", &it.get_ref().exports, str::parse),
+            None if has_nodes => vec!["/srv/nfs".parse().expect("a literal path")],
+            None => Vec::new(),
+        };
+        Storage { exports }
     }
 
     pub(super) fn ca(&mut self, table: Option<&Spanned<CaTable>>) -> Ca {

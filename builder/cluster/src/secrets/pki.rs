@@ -106,7 +106,7 @@ impl Key {
     }
 
     /// The subject key identifier: SHA-256 over the key's bits, cut to 160 (RFC 7093 §2, method 1).
-    fn identifier(&self) -> KeyIdMethod {
+    pub(super) fn identifier(&self) -> KeyIdMethod {
         KeyIdMethod::PreSpecified(
             Sha256::digest(self.point)
                 .iter()
@@ -212,7 +212,13 @@ pub(super) fn client(
     })
 }
 
-fn params(secrets: &Secrets, name: &str, not_before: UnixTime, days: u64) -> CertificateParams {
+/// What all certificates have in common.
+pub(super) fn params(
+    secrets: &Secrets,
+    name: &str,
+    not_before: UnixTime,
+    days: u64,
+) -> CertificateParams {
     let mut res = CertificateParams::default();
     let not_before = UnixTime(not_before.0.min(UnixTime::LAST.0));
     let epoch = rcgen::date_time_ymd(1970, 1, 1);

@@ -1,12 +1,27 @@
 //! What a node of each role is given besides its name and network: files, which its unit puts where the programs look.
 //!
-//! `nodeimg-join.service` works with those of control planes and workers, `nodeimg-role.service` with those of the other roles.
+//! `nodeimg-join.service` works with those of control planes and workers, `nodeimg-role.service` with those of the other roles: it
+//! puts [`NODE_IP`] and [`NODE_INTERFACE`] in the places kept for them, for only the machine knows its address and interface.
+
+mod etcd;
+mod exports;
+mod haproxy;
+mod keepalived;
+mod step_ca;
 
 use super::Order;
+use crate::kubeadm::NODE_IP;
 use crate::secrets::pki_files;
 use crate::{Error, Mode, Node, Role, Secret, kubeadm};
 
+/// Where a seed puts the files of services.
+const SERVICE: &str = "/etc/nodeimg/service";
+
+/// What stands in a file for the interface that holds the node's address.
+const NODE_INTERFACE: &str = "@NODE_INTERFACE@";
+
 /// A file that user-data writes.
+#[derive(Debug)]
 pub(super) struct NodeFile {
     pub(super) path: String,
     pub(super) mode: Mode,
@@ -36,8 +51,28 @@ pub(super) fn files(order: &Order<'_>, node: &Node) -> Result<Vec<NodeFile>, Err
     match node.role {
         Role::ControlPlane => control_plane(order, node),
         Role::Worker => kubeadm_files(order, node),
-        Role::Etcd | Role::LoadBalancer | Role::Ca | Role::Storage | Role::Admin => Ok(Vec::new()),
+        Role::Etcd => Ok(vec![etcd::file(order.cluster, node)?]),
+        Role::LoadBalancer => Ok(load_balancer(order, node)),
+        Role::Ca => step_ca::files(order.cluster, order.secrets, node),
+        Role::Storage => Ok(vec![exports::file(order.cluster)]),
+        Role::Admin => Ok(Vec::new()),
     }
+}
+
+fn load_balancer(order: &Order<'_>, node: &Node) -> Vec<NodeFile> {
+    let cluster = order.cluster;
+    let mut res = vec![haproxy::file(cluster)];
+    res.extend(keepalived::file(cluster, order.secrets, node));
+    // Where no machine does nothing but serve files, the first load balancer serves them too.
+    let is_first = cluster
+        .of_role(Role::LoadBalancer)
+        .next()
+        .is_some_and(|it| it.name == node.name);
+    let has_storage = cluster.of_role(Role::Storage).next().is_some();
+    if is_first && !has_storage && !cluster.storage.exports.is_empty() {
+        res.push(exports::file(cluster));
+    }
+    res
 }
 
 fn control_plane(order: &Order<'_>, node: &Node) -> Result<Vec<NodeFile>, Error> {
@@ -65,3 +100,6 @@ fn kubeadm_files(order: &Order<'_>, node: &Node) -> Result<Vec<NodeFile>, Error>
     }
     Ok(res)
 }
+
+#[cfg(test)]
+mod tests;

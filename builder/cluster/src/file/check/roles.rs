@@ -68,7 +68,10 @@ fn peers(draft: &Draft, reader: &mut Reader<'_>) {
         }
     }
     for (table, role, span) in &draft.tables {
-        if of_role(draft, *role).next().is_none() {
+        // Folders may be served by a load balancer that has an NFS server besides.
+        let instead = (*role == Role::Storage).then_some(Role::LoadBalancer);
+        let has = |it| of_role(draft, it).next().is_some();
+        if !has(*role) && !instead.is_some_and(has) {
             let what = format!(
                 "[{table}] is set, but no node has the role {}",
                 role.as_str()

@@ -132,6 +132,14 @@ pub enum Error {
         /// What it does.
         role: crate::Role,
     },
+    /// A manifest beside the cluster's file was not given.
+    #[error("manifest `{name}`: the text of {path} is missing")]
+    Manifest {
+        /// Its name.
+        name: crate::ManifestName,
+        /// Its path as the cluster's file names it.
+        path: String,
+    },
     /// The network interfaces given for a seed make no sense.
     #[error("network interfaces of node `{node}`: {fault}")]
     Nics {

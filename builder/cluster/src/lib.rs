@@ -7,6 +7,7 @@
 //!
 //! Nothing here touches the host: the seed's randomness and the time are given by the caller, and files are returned as bytes.
 
+pub mod draw;
 mod error;
 mod file;
 mod hex;

@@ -71,6 +71,7 @@ fn seeded(node: &str) -> TempDir {
         node: &node.parse().unwrap(),
         release: "v1.36.2".parse().unwrap(),
         nics: &Nics::virtualbox(),
+        manifests: &std::collections::BTreeMap::new(),
     })
     .unwrap();
     let user_data: UserData = serde_saphyr::from_str(seed.user_data.expose()).unwrap();

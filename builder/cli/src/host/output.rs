@@ -9,7 +9,7 @@ use super::{at, lock};
 use nodeimg::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -100,6 +100,16 @@ pub(crate) fn write(goal: &Path, bytes: &[u8]) -> Result<()> {
         .file()
         .write_all(bytes)
         .map_err(at("write", goal))?;
+    partial.finish()
+}
+
+/// Writes a small file whole, with these permission bits from its first byte on, whatever the umask.
+pub(crate) fn write_with_mode(goal: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let partial = Partial::create(goal)?;
+    let mut file = partial.out().file();
+    file.set_permissions(fs::Permissions::from_mode(mode))
+        .map_err(at("protect", goal))?;
+    file.write_all(bytes).map_err(at("write", goal))?;
     partial.finish()
 }
 

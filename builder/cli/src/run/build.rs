@@ -1,6 +1,7 @@
 //! `nodeimg build`, `plan` and `fetch`.
 
-use super::{Host, select};
+use super::select::{self, Selected};
+use super::{Host, fleet};
 use crate::args::{Build, Select};
 use crate::host::file::FileOut;
 use crate::host::output::Partial;
@@ -9,21 +10,59 @@ use crate::host::usage::{self, Stopwatch};
 use crate::report;
 use anyhow::Result;
 use fstree::{ReadAt, WriteAt};
-use nodeimg::apply::{self, Event};
-use nodeimg::emit::{self, Draft, Sink, Target};
+use nodeimg::apply::{self, Event, Image};
+use nodeimg::emit::{self, Artifact, Draft, Sink, Target};
 use nodeimg::profile::Format;
 use nodeimg::want::Fetch as _;
 use std::io;
 use std::path::PathBuf;
 
-/// Builds every format that was asked for from one image.
+/// Builds every format that was asked for, of one image or of a cluster's.
 pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
+    if args.select.profile.is_none() {
+        return fleet::build(host, args);
+    }
     let mut watch = Stopwatch::start();
     let selected = select::select(host, &args.select)?;
     watch.lap("lock");
-    host.inputs.fetch(&selected.lock.wants())?;
+    let name = match &selected.node {
+        Some(node) if !args.select.node.is_empty() => {
+            format!("{}-{node}", selected.profile.name)
+        }
+        _ => selected.profile.name.clone(),
+    };
+    let built = image(host, &selected, &name, args, &mut watch)?;
+    tell_damaged(host);
+    let summary = report::Summary {
+        out: &args.out,
+        selected: &selected.profile,
+        node: selected.node.as_deref(),
+        image: &built.image,
+        artifacts: &built.artifacts,
+        laps: watch.laps(),
+        peak_memory: usage::peak_memory_bytes(),
+    };
+    host.voice.result(&summary.text(), &summary.json());
+    Ok(())
+}
+
+/// An image and what was made of it.
+pub(super) struct Built {
+    pub(super) image: Image,
+    pub(super) artifacts: Vec<(Format, Artifact)>,
+}
+
+/// Builds one image and writes it in every format that was asked for.
+pub(super) fn image(
+    host: &Host,
+    selected: &Selected,
+    name: &str,
+    args: &Build,
+    watch: &mut Stopwatch,
+) -> Result<Built> {
+    host.inputs.fetch(&selected.wants())?;
     watch.lap("fetch");
-    let plan = select::plan(host, &selected)?;
+    let plan = select::plan(host, selected)?;
     let image = {
         let mut stage = None;
         let mut tell = |event: Event<'_>| match event {
@@ -43,10 +82,6 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
         formats.push(selected.profile.format);
     }
     formats.dedup();
-    let name = match &selected.node {
-        Some(node) if args.select.node.is_some() => format!("{}-{node}", selected.profile.name),
-        _ => selected.profile.name.clone(),
-    };
     let sink = Folder(args.out.clone());
     let mut artifacts = Vec::new();
     for format in formats {
@@ -56,7 +91,7 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
             Some(image.disk.size()),
         );
         let target = Target {
-            name: &name,
+            name,
             format,
             jobs: host.jobs,
         };
@@ -67,23 +102,17 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
         watch.lap(&artifact.file);
         artifacts.push((format, artifact));
     }
+    Ok(Built { image, artifacts })
+}
+
+/// Says what in the cache was not as it should have been.
+pub(super) fn tell_damaged(host: &Host) {
     for damaged in host.inputs.cache().take_damaged() {
         host.voice.note(&format!(
             "{} was damaged and was made anew",
             damaged.display()
         ));
     }
-    let summary = report::Summary {
-        out: &args.out,
-        selected: &selected.profile,
-        node: selected.node.as_deref(),
-        image: &image,
-        artifacts: &artifacts,
-        laps: watch.laps(),
-        peak_memory: usage::peak_memory_bytes(),
-    };
-    host.voice.result(&summary.text(), &summary.json());
-    Ok(())
 }
 
 /// Prints the plan.
@@ -98,7 +127,7 @@ pub(super) fn plan(host: &Host, args: &Select) -> Result<()> {
 /// Fills the cache.
 pub(super) fn fetch(host: &Host, args: &Select) -> Result<()> {
     let selected = select::select(host, args)?;
-    let wants = selected.lock.wants();
+    let wants = selected.wants();
     let found = host.inputs.fetch(&wants)?;
     let bytes: u64 = found.iter().map(ReadAt::size).sum();
     let text = format!(

@@ -215,7 +215,16 @@ impl Reader<'_> {
     fn manifest(&mut self, table: &Spanned<ManifestTable>) -> Option<DraftManifest> {
         let span = table.span();
         let table = table.get_ref();
-        let name: Option<At<crate::ManifestName>> = self.value("name", &table.name, str::parse);
+        let name: Option<At<crate::ManifestName>> = self.value("name", &table.name, |text| {
+            if text.starts_with("nodeimg-") {
+                let what = format!("`{text}` is a name of nodeimg's own manifests");
+                return Err(Fault::new(
+                    what,
+                    "choose one that does not begin with nodeimg-",
+                ));
+            }
+            text.parse()
+        });
         let stage = match &table.stage {
             Some(it) => self
                 .value("stage", it, |text| {

@@ -202,6 +202,23 @@ pub struct Manifest {
     pub source: ManifestSource,
 }
 
+impl Manifest {
+    /// Returns where the image of a control plane holds it; `None` for one that travels in a seed. The path names the content, so
+    /// that an image of another time has it not under this name.
+    pub fn image_path(&self) -> Option<String> {
+        match &self.source {
+            ManifestSource::Remote { sha256, .. } => {
+                let digest: String = sha256.as_str().chars().take(12).collect();
+                Some(format!(
+                    "/usr/lib/nodeimg/manifests/{}-{digest}.yaml",
+                    self.name
+                ))
+            }
+            ManifestSource::Local { .. } => None,
+        }
+    }
+}
+
 /// When a manifest is applied; within a stage the order is the file's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {

@@ -7,12 +7,15 @@ mod etcd;
 mod exports;
 mod haproxy;
 mod keepalived;
+mod kube_vip;
+mod manifests;
+mod network;
 mod step_ca;
 
 use super::Order;
 use crate::kubeadm::NODE_IP;
-use crate::secrets::pki_files;
-use crate::{Error, Mode, Node, Role, Secret, kubeadm};
+use crate::secrets::{etcd_client, etcd_member, pki_files};
+use crate::{Error, Keeper, Mode, Node, Role, Secret, SecretFile, kubeadm};
 
 /// Where a seed puts the files of services.
 const SERVICE: &str = "/etc/nodeimg/service";
@@ -37,6 +40,15 @@ impl NodeFile {
         }
     }
 
+    /// The file is nobody's to write, as systemd leaves it.
+    pub(super) fn machine_id(id: String) -> Self {
+        Self {
+            path: "/etc/machine-id".to_owned(),
+            mode: Mode::Constant,
+            content: Secret::new(id + "\n"),
+        }
+    }
+
     pub(super) fn private(path: impl Into<String>, content: Secret) -> Self {
         Self {
             path: path.into(),
@@ -51,11 +63,15 @@ pub(super) fn files(order: &Order<'_>, node: &Node) -> Result<Vec<NodeFile>, Err
     match node.role {
         Role::ControlPlane => control_plane(order, node),
         Role::Worker => kubeadm_files(order, node),
-        Role::Etcd => Ok(vec![etcd::file(order.cluster, node)?]),
+        Role::Etcd => {
+            let mut res = pki(etcd_member(order.secrets, order.cluster, node)?);
+            res.push(etcd::file(order.cluster, node)?);
+            Ok(res)
+        }
         Role::LoadBalancer => Ok(load_balancer(order, node)),
         Role::Ca => step_ca::files(order.cluster, order.secrets, node),
         Role::Storage => Ok(vec![exports::file(order.cluster)]),
-        Role::Admin => Ok(Vec::new()),
+        Role::Admin => admin(order),
     }
 }
 
@@ -76,16 +92,48 @@ fn load_balancer(order: &Order<'_>, node: &Node) -> Vec<NodeFile> {
 }
 
 fn control_plane(order: &Order<'_>, node: &Node) -> Result<Vec<NodeFile>, Error> {
+    let Order {
+        cluster, secrets, ..
+    } = *order;
     let mut res = kubeadm_files(order, node)?;
     // Workers get none of these: they could sign with the keys, and kubeadm refuses to join where ca.crt already is.
-    for file in pki_files(order.secrets)? {
-        res.push(NodeFile {
-            path: format!("/etc/nodeimg/pki/{}", file.name),
-            mode: file.mode,
-            content: file.content,
-        });
+    let mut files = pki_files(secrets)?;
+    if cluster.has_external_etcd() {
+        // An API server is etcd's client then, and makes no certificates for it.
+        files.retain(|it| !it.name.starts_with("etcd/"));
+        files.extend(etcd_client(secrets, node)?);
+    }
+    res.extend(pki(files));
+    let virtual_address = cluster.load_balancer.virtual_address.as_ref();
+    if let Some(at) = virtual_address
+        && let Keeper::KubeVip { image } = &at.keeper
+    {
+        let pod = kube_vip::render(order, node, at.address, image);
+        res.push(NodeFile::public(
+            "/etc/nodeimg/static-pods/kube-vip.yaml",
+            pod,
+        ));
+    }
+    if cluster.founds(node) {
+        res.extend(manifests::files(order)?);
     }
     Ok(res)
+}
+
+/// What the administrator works with.
+fn admin(order: &Order<'_>) -> Result<Vec<NodeFile>, Error> {
+    let secrets = order.secrets;
+    let text = secrets.admin_kubeconfig(order.cluster, secrets.created())?;
+    Ok(vec![NodeFile::private("/etc/nodeimg/admin.conf", text)])
+}
+
+fn pki(files: Vec<SecretFile>) -> Vec<NodeFile> {
+    let file = |it: SecretFile| NodeFile {
+        path: format!("/etc/nodeimg/pki/{}", it.name),
+        mode: it.mode,
+        content: it.content,
+    };
+    files.into_iter().map(file).collect()
 }
 
 /// What kubeadm reads: its file and its patches.

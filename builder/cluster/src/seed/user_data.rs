@@ -130,6 +130,7 @@ fn write_files(order: &Order<'_>, node: &Node) -> Result<Vec<WriteFile>, Error> 
     } = *order;
     let env = env::render(cluster, secrets, node, release);
     let mut files = vec![
+        NodeFile::machine_id(order.secrets.identity(&node.name).machine_id),
         NodeFile::public("/etc/hosts", hosts::render(cluster, node)),
         NodeFile::public("/etc/nodeimg/node.env", env),
     ];
@@ -153,7 +154,8 @@ fn timesyncd(cluster: &Cluster) -> String {
 }
 
 fn runcmd(cluster: &Cluster, node: &Node) -> Vec<Vec<&'static str>> {
-    let mut res = Vec::new();
+    // The journal began under the identity that systemd made up before the seed was read.
+    let mut res = vec![vec!["systemctl", "restart", "systemd-journald.service"]];
     if !cluster.time_servers.is_empty() {
         // It started long before its file was written.
         res.push(vec![

@@ -88,6 +88,7 @@ fn files_of(text: &str, node: &str) -> Vec<NodeFile> {
         node: &name,
         release: "v1.36.2".parse().unwrap(),
         nics: &Nics::virtualbox(),
+        manifests: &std::collections::BTreeMap::new(),
     };
     files(&order, cluster.node(&name).unwrap()).unwrap()
 }

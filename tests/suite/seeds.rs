@@ -104,7 +104,10 @@ fn an_image_of_a_role_has_the_clusters_pinned_manifests_and_no_seed() {
 fn an_image_of_a_role_does_not_change_with_the_cluster_but_by_its_manifests() {
     let profile = loaded("worker-amd64");
     assert_eq!(seed::of_role(&profile).expect("none"), Vec::new());
-    assert_eq!(seed::manifests(&profile, &cluster()).expect("none"), Vec::new());
+    assert_eq!(
+        seed::manifests(&profile, &cluster()).expect("none"),
+        Vec::new()
+    );
 }
 
 #[test]
@@ -122,10 +125,20 @@ fn a_seeds_disk_is_a_volume_that_others_read() {
     let label = ["-p", "-s", "LABEL", "-o", "value", "cp1.img"];
     assert_eq!(run(place, "blkid", "util-linux", &label), "CIDATA\n");
     // VirtualBox and QEMU see the same bytes through the description.
-    run(place, "qemu-img", "qemu-utils", &["convert", "-O", "raw", "cp1.vmdk", "copy.img"]);
+    run(
+        place,
+        "qemu-img",
+        "qemu-utils",
+        &["convert", "-O", "raw", "cp1.vmdk", "copy.img"],
+    );
     assert!(fs::read(place.join("copy.img")).expect("written") == bytes);
     for (name, content) in files {
-        let read = run(place, "mtype", "mtools", &["-i", "cp1.img", &format!("::{name}")]);
+        let read = run(
+            place,
+            "mtype",
+            "mtools",
+            &["-i", "cp1.img", &format!("::{name}")],
+        );
         assert!(read.as_bytes() == content, "{name}");
     }
 }

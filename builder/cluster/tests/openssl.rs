@@ -299,14 +299,20 @@ fn members_of_etcd_are_servers_and_clients_by_every_name_they_have() {
                 assert_eq!(verify(purpose, name, file), want, "{purpose} {name}");
             }
         }
-        let subject = openssl(dir.path(), &format!("x509 -noout -subject -in pki/etcd/{file}.crt"));
+        let subject = openssl(
+            dir.path(),
+            &format!("x509 -noout -subject -in pki/etcd/{file}.crt"),
+        );
         assert_eq!(subject, "subject=CN = etcd1\n");
     }
     let client = verify("sslclient", "-check_ss_sig", "healthcheck-client");
     assert_eq!(client, "pki/etcd/healthcheck-client.crt: OK\n");
     let keys = ["server", "peer", "healthcheck-client"].map(|file| {
         let public = openssl(dir.path(), &format!("pkey -pubout -in pki/etcd/{file}.key"));
-        let of_certificate = openssl(dir.path(), &format!("x509 -noout -pubkey -in pki/etcd/{file}.crt"));
+        let of_certificate = openssl(
+            dir.path(),
+            &format!("x509 -noout -pubkey -in pki/etcd/{file}.crt"),
+        );
         assert_eq!(public, of_certificate);
         public
     });
@@ -321,8 +327,14 @@ fn an_api_server_is_a_client_of_an_etcd_that_is_not_its_own_and_cannot_sign_for_
         "verify -x509_strict -attime 1800000000 -purpose sslclient -CAfile pki/etcd/ca.crt pki/apiserver-etcd-client.crt",
     );
     assert_eq!(verdict, "pki/apiserver-etcd-client.crt: OK\n");
-    let text = openssl(dir.path(), "x509 -noout -text -in pki/apiserver-etcd-client.crt");
-    assert!(text.contains("Subject: CN = kube-apiserver-etcd-client"), "{text}");
+    let text = openssl(
+        dir.path(),
+        "x509 -noout -text -in pki/apiserver-etcd-client.crt",
+    );
+    assert!(
+        text.contains("Subject: CN = kube-apiserver-etcd-client"),
+        "{text}"
+    );
     assert!(!text.contains("TLS Web Server Authentication"), "{text}");
     assert!(!dir.path().join("pki/etcd/ca.key").exists());
     assert!(dir.path().join("pki/ca.key").exists());

@@ -200,7 +200,7 @@ fn names_that_yaml_takes_for_something_else_stay_text() {
         "0b1",
     ];
     let mut text = String::from(
-        "name = \"on\"\nkubernetes = \"1.36\"\nnode_cidr = \"10.9.0.0/24\"\nendpoint = \"on:6443\"\ndns_domain = \"no\"\n",
+        "name = \"on\"\nkubernetes = \"1.36\"\nnode_cidr = \"10.9.0.0/24\"\nendpoint = \"yes:6443\"\ndns_domain = \"no\"\n",
     );
     for (i, name) in names.iter().enumerate() {
         let role = if i == 0 { "controlplane" } else { "worker" };

@@ -20,6 +20,29 @@ pub(crate) fn crc16(seed: u16, data: &[u8]) -> u16 {
     })
 }
 
+/// Returns the running CRC-32 (polynomial 0x04C11DB7, highest bit first) of `data` after `seed`: the journal's first checksum.
+pub(crate) fn crc32_be(seed: u32, data: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            let mut crc = byte << 24;
+            let mut bit = 0;
+            while bit < 8 {
+                crc = (crc << 1) ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+                bit += 1;
+            }
+            table[byte as usize] = crc;
+            byte += 1;
+        }
+        table
+    };
+    data.iter().fold(seed, |crc, byte| {
+        let [high, ..] = crc.to_be_bytes();
+        (crc << 8) ^ TABLE[usize::from(high ^ byte)]
+    })
+}
+
 /// Which checksums a volume has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Sums {
@@ -101,5 +124,6 @@ mod tests {
         assert_eq!(!crc32c(!0, b"123456789"), 0xe306_9283);
         assert_eq!(crc16(0, b"123456789"), 0xbb3d);
         assert_eq!(crc16(!0, b"123456789"), 0x4b37);
+        assert_eq!(!crc32_be(!0, b"123456789"), 0xfc89_1918);
     }
 }

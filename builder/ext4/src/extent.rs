@@ -34,6 +34,11 @@ pub(crate) enum Node {
     Index(Vec<(u32, u64)>, u16),
 }
 
+/// Returns whether bytes begin as a node does.
+pub(crate) fn is_node(b: &[u8]) -> bool {
+    u16_at(b, 0) == MAGIC
+}
+
 /// Returns the number of entries in a node of a block.
 pub(crate) fn block_max(block_size: u32) -> usize {
     index(block_size).saturating_sub(12) / 12

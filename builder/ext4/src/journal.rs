@@ -1,19 +1,23 @@
 //! Replays a journal in memory: the volume as it is once every committed transaction has reached its blocks.
 //!
-//! Kernel documentation, "Journal (jbd2)": big-endian, three passes (scan, revoke, replay), checksums of version 2 and 3.
-//! Refuses fast commits, checksums of version 1 and what is unknown. Nothing is written: a replayed volume is a
-//! [`Mosaic`] of the old one and places in its journal.
+//! Kernel documentation, "Journal (jbd2)": big-endian, three passes (scan, revoke, replay), checksums of all three
+//! versions, fast commits. Refuses what is unknown. Nothing is written: a replayed volume is a [`Mosaic`] of the old one
+//! and places in its journal; what fast commits say of inodes and names is handed to the reader, which carries it out.
 
 mod blocks;
+mod fast;
+mod scan;
 
 use crate::checksum::crc32c;
 use crate::error::Error;
 use blocks::{Kind, Log, be32};
+pub(crate) use fast::Change;
 use fstree::{Mosaic, MosaicBuilder, ReadAt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const INCOMPAT_64BIT: u32 = 2;
+const INCOMPAT_ASYNC_COMMIT: u32 = 4;
 const INCOMPAT_CSUM_V2: u32 = 8;
 const INCOMPAT_CSUM_V3: u32 = 0x10;
 const INCOMPAT_FAST_COMMIT: u32 = 0x20;
@@ -34,13 +38,34 @@ pub(crate) struct Journal {
 
 /// What the journal's superblock says.
 struct Head {
-    /// One more than the last block of the log.
+    /// One more than the last block of the log; fast commits stand after it.
     end: u32,
+    /// One more than the last block of the journal.
+    len: u32,
     first: u32,
     sequence: u32,
     start: u32,
     incompat: u32,
+    sums: Sums,
     seed: u32,
+}
+
+/// Which checksums a journal has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Sums {
+    None,
+    /// One CRC-32 of a transaction's blocks, in its commit.
+    First,
+    /// A CRC-32C of every block, of version 2 or 3.
+    Each,
+}
+
+/// A journal that is to be replayed.
+pub(crate) struct Replay {
+    /// The volume with every committed block where it belongs.
+    pub(crate) volume: Arc<dyn ReadAt>,
+    /// What fast commits after them say.
+    pub(crate) changes: Vec<Change>,
 }
 
 /// A block that a transaction writes: where to, where it stands in the log, whether its first bytes were changed.
@@ -61,17 +86,18 @@ struct Committed {
     next_sequence: u32,
 }
 
-/// Returns the volume with its journal replayed, or `None` if there is nothing to replay.
-pub(crate) fn replay(
-    journal: &Journal,
-    volume: &Arc<dyn ReadAt>,
-) -> Result<Option<Arc<dyn ReadAt>>, Error> {
+/// Replays a journal, or returns `None` if there is nothing in it.
+pub(crate) fn replay(journal: &Journal, volume: &Arc<dyn ReadAt>) -> Result<Option<Replay>, Error> {
     let mut log = Log::new(journal, &**volume);
     let Some(head) = head(journal, &mut log)? else {
         return Ok(None);
     };
-    let committed = scan(journal, &head, &mut log)?;
-    refuse_fast_commits(&head, &committed, &mut log)?;
+    let committed = scan::scan(journal, &head, &mut log)?;
+    let changes = if head.incompat & INCOMPAT_FAST_COMMIT == 0 {
+        Vec::new()
+    } else {
+        fast::changes(&head, committed.next_sequence, &mut log)?
+    };
     let mut last = BTreeMap::new();
     for write in &committed.writes {
         let revoked = committed.revoked.get(&write.to);
@@ -80,10 +106,12 @@ pub(crate) fn replay(
             last.insert(write.to, *write);
         }
     }
-    if last.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Arc::new(overlay(journal, volume, &last)?)))
+    let volume: Arc<dyn ReadAt> = if last.is_empty() {
+        volume.clone()
+    } else {
+        Arc::new(overlay(journal, volume, &last)?)
+    };
+    Ok(Some(Replay { volume, changes }))
 }
 
 fn corrupt(what: impl Into<String>) -> Error {
@@ -115,12 +143,20 @@ fn head(journal: &Journal, log: &mut Log<'_>) -> Result<Option<Head>, Error> {
             "a journal with features {incompat:#x}"
         )));
     }
-    if compat & COMPAT_CHECKSUM != 0 {
-        return Err(Error::Unsupported(
-            "replaying a journal with checksums of version 1".to_owned(),
-        ));
+    if be32(&b, 0x20) != 0 {
+        let text = "a journal that was given up after an error (repair it with `e2fsck -fp` first)";
+        return Err(Error::Unsupported(text.to_owned()));
     }
-    if incompat & (INCOMPAT_CSUM_V2 | INCOMPAT_CSUM_V3) != 0 {
+    let sums = match (
+        compat & COMPAT_CHECKSUM,
+        incompat & (INCOMPAT_CSUM_V2 | INCOMPAT_CSUM_V3),
+    ) {
+        (0, 0) => Sums::None,
+        (0, INCOMPAT_CSUM_V2 | INCOMPAT_CSUM_V3) => Sums::Each,
+        (_, 0) => Sums::First,
+        _ => return Err(corrupt("it has checksums of several versions")),
+    };
+    if sums == Sums::Each {
         let mut zeroed = b.clone();
         zeroed[0xfc..0x100].fill(0);
         if b[0x50] != 4 || be32(&b, 0xfc) != crc32c(!0, &zeroed) {
@@ -144,111 +180,14 @@ fn head(journal: &Journal, log: &mut Log<'_>) -> Result<Option<Head>, Error> {
     let seed = crc32c(!0, &b[0x30..0x40]);
     Ok(Some(Head {
         end,
+        len,
         first,
         sequence: be32(&b, 0x18),
         start,
         incompat,
+        sums,
         seed,
     }))
-}
-
-/// Reads the log from its start until it ends.
-fn scan(journal: &Journal, head: &Head, log: &mut Log<'_>) -> Result<Committed, Error> {
-    let sums = head.incompat & (INCOMPAT_CSUM_V2 | INCOMPAT_CSUM_V3) != 0;
-    let mut committed = Committed {
-        next_sequence: head.sequence,
-        ..Committed::default()
-    };
-    let (mut writes, mut revokes) = (Vec::new(), Vec::new());
-    let mut at = head.start;
-    let mut left = head.end - head.first;
-    let advance = |at: u32, n: u32| {
-        let span = head.end - head.first;
-        head.first + (at - head.first + n % span) % span
-    };
-    while left > 0 {
-        let b = log.block(at)?.to_vec();
-        let sequence = committed.next_sequence;
-        let Some((kind, found)) = Kind::of(&b) else {
-            break;
-        };
-        if found != sequence {
-            break;
-        }
-        let tail_is_wrong = || sums && !blocks::verify_tail(&b, head.seed);
-        let mut used = 1;
-        match kind {
-            Kind::Descriptor => {
-                if tail_is_wrong() {
-                    return Err(corrupt(format!(
-                        "a descriptor's checksum is wrong in transaction {sequence}"
-                    )));
-                }
-                for tag in blocks::tags(&b, head.incompat) {
-                    if tag.block >= journal.volume_blocks || used >= left {
-                        return Err(corrupt(format!(
-                            "transaction {sequence} writes block {}",
-                            tag.block
-                        )));
-                    }
-                    let place = advance(at, used);
-                    if sums && !tag.verify(log.block(place)?, sequence, head.seed, head.incompat) {
-                        let what = format!(
-                            "the checksum of block {} is wrong in transaction {sequence}",
-                            tag.block
-                        );
-                        return Err(corrupt(what));
-                    }
-                    writes.push(Write {
-                        to: tag.block,
-                        log: place,
-                        escaped: tag.escaped,
-                        sequence,
-                    });
-                    used += 1;
-                }
-            }
-            Kind::Commit => {
-                if sums && !blocks::verify_commit(&b, head.seed) {
-                    return Err(corrupt(format!(
-                        "the checksum of transaction {sequence} is wrong"
-                    )));
-                }
-                committed.writes.append(&mut writes);
-                for block in revokes.drain(..) {
-                    committed.revoked.insert(block, sequence);
-                }
-                committed.next_sequence = sequence.wrapping_add(1);
-            }
-            Kind::Revoke => {
-                if tail_is_wrong() {
-                    return Err(corrupt(format!(
-                        "a revocation's checksum is wrong in transaction {sequence}"
-                    )));
-                }
-                revokes.extend(blocks::revoked(&b, head.incompat & INCOMPAT_64BIT != 0));
-            }
-            Kind::SuperblockV1 | Kind::SuperblockV2 => break,
-        }
-        left = left.saturating_sub(used);
-        at = advance(at, used);
-    }
-    Ok(committed)
-}
-
-/// Fast commits stand after the log; those of the transaction that would come next count.
-fn refuse_fast_commits(head: &Head, committed: &Committed, log: &mut Log<'_>) -> Result<(), Error> {
-    const TAG_HEAD: u16 = 9;
-    if head.incompat & INCOMPAT_FAST_COMMIT == 0 || !log.has(head.end) {
-        return Ok(());
-    }
-    let b = log.block(head.end)?;
-    let (tag, transaction) = (crate::le::u16_at(b, 0), crate::le::u32_at(b, 8));
-    if tag == TAG_HEAD && transaction == committed.next_sequence {
-        let text = "a journal with fast commits to be replayed (repair it with `e2fsck -fp` first)";
-        return Err(Error::Unsupported(text.to_owned()));
-    }
-    Ok(())
 }
 
 /// Returns the volume with blocks of the log over its own.

@@ -5,6 +5,7 @@
 //! metadata is taken from a budget, and nothing recurses.
 
 mod contents;
+mod fast;
 mod maps;
 mod tree;
 mod volume;
@@ -29,12 +30,14 @@ const STATE_ERRORS: u16 = 2;
 pub fn read(volume: Arc<dyn ReadAt>) -> Result<(FileTree, Facts), Error> {
     let mut volume = Volume::open(volume)?;
     let mut journal_blocks = 0;
+    let mut changes = Vec::new();
     if volume.superblock.features.has(Feature::HAS_JOURNAL) && volume.superblock.journal_device == 0
     {
         let (inode, map) = volume.one_map(JOURNAL_INODE)?;
         journal_blocks = crate::le::short(inode.size / volume.geometry.block());
         if let Some(replayed) = journal::replay(&volume.journal(&map)?, &volume.source)? {
-            volume = Volume::open(replayed)?;
+            volume = Volume::open(replayed.volume)?;
+            changes = replayed.changes;
         }
     } else if volume.superblock.features.has(Feature::RECOVER) {
         return Err(Error::Unsupported(
@@ -52,9 +55,15 @@ pub fn read(volume: Arc<dyn ReadAt>) -> Result<(FileTree, Facts), Error> {
         .without(Feature::RECOVER)
         .without(Feature::ORPHAN_PRESENT);
     let facts = Facts::new(&superblock, volume.geometry.desc_blocks(), journal_blocks);
-    let inodes = volume.inodes()?;
-    let maps = volume.maps(&inodes)?;
-    let contents = volume.contents(&inodes, &maps)?;
+    let changes = volume.sort_changes(changes)?;
+    let mut inodes = volume.inodes()?;
+    if !changes.is_empty() {
+        changes.to_inodes(&mut inodes)?;
+    }
+    let mut maps = volume.maps(&inodes)?;
+    changes.to_maps(&inodes, &mut maps);
+    let mut contents = volume.contents(&inodes, &maps)?;
+    changes.to_names(&inodes, &mut contents)?;
     let tree = tree::assemble(&volume, &inodes, &maps, contents)?;
     Ok((tree, facts))
 }

@@ -190,3 +190,84 @@ fn unless_something_is_wrong() {
         "{error}"
     );
 }
+
+/// Changes the blocks of the journal, its superblock the first; blocks are of 1,024 bytes and stand together.
+fn edit(image: &Path, change: impl FnOnce(&mut [&mut [u8]])) {
+    let mut bytes = std::fs::read(image).unwrap();
+    let head = [0xc0, 0x3b, 0x39, 0x98, 0, 0, 0, 4];
+    let mut blocks: Vec<&mut [u8]> = bytes
+        .chunks_mut(1024)
+        .skip_while(|it| !it.starts_with(&head))
+        .collect();
+    change(&mut blocks);
+    std::fs::write(image, bytes).unwrap();
+}
+
+/// Makes a volume with two transactions in its journal, four blocks of 1,024 bytes in each of descriptor, two blocks, commit.
+fn twice_logged(scratch: &Scratch, features: &str, open_as: &str) -> PathBuf {
+    let image = mke2fs(scratch, &["-O", features, "-b", "1024"]);
+    let block = block_of(&image, "/d/f");
+    let (one, other) = (scratch.path("one"), scratch.path("other"));
+    std::fs::write(&one, noise(2048, 0x80)).unwrap();
+    std::fs::write(&other, noise(2048, 1)[7..].repeat(2)).unwrap();
+    let script = format!(
+        "{open_as}\njw -b {block},{} {}\njw -b {},{} {}\njc\n",
+        block + 5,
+        one.display(),
+        block + 1,
+        block + 5,
+        other.display(),
+    );
+    log(scratch, &image, &script);
+    image
+}
+
+/// Returns the digest of the file in a volume whose journal was changed so, which `e2fsck` reads alike.
+fn changed(features: &str, open_as: &str, change: impl FnOnce(&mut [&mut [u8]])) -> String {
+    let scratch = Scratch::in_memory();
+    let image = twice_logged(&scratch, features, open_as);
+    edit(&image, change);
+    let text = same_as_e2fsck(&scratch, &image, &format!("{features} {open_as}"));
+    let line = text.lines().find(|it| it.ends_with(" /d/f")).unwrap();
+    line.split(' ').nth(4).unwrap().to_owned()
+}
+
+#[test]
+fn up_to_a_transaction_that_was_cut_off() {
+    for (features, open_as) in [("metadata_csum", "jo -c"), ("^metadata_csum", "jo")] {
+        let whole = changed(features, open_as, |_| ());
+        let first = changed(features, open_as, |it| it[8].fill(0));
+        // Neither all blocks of the last transaction nor its commit reached the disk.
+        let torn = changed(features, open_as, |it| {
+            it[7][0] ^= 1;
+            it[8].fill(0);
+        });
+        assert_eq!(torn, first);
+        assert_ne!(first, whole);
+        let none = changed(features, open_as, |it| it[4].fill(0));
+        assert_ne!(first, none);
+    }
+}
+
+#[test]
+fn up_to_blocks_of_an_older_journal() {
+    let first = changed("metadata_csum", "jo -c", |it| it[8].fill(0));
+    // A right number, a wrong checksum and an earlier time: what was there before the volume was made.
+    let stale = changed("metadata_csum", "jo -c", |it| {
+        it[5][100] ^= 1;
+        it[8][0x30..0x38].fill(0);
+    });
+    assert_eq!(stale, first);
+}
+
+#[test]
+fn but_not_one_that_was_given_up() {
+    let scratch = Scratch::in_memory();
+    let image = twice_logged(&scratch, "^metadata_csum", "jo");
+    edit(&image, |it| it[0][0x23] = 5);
+    let error = ext4::read(open(&image)).unwrap_err().to_string();
+    assert!(
+        error.contains("given up") && error.contains("e2fsck"),
+        "{error}"
+    );
+}

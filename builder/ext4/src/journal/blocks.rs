@@ -17,6 +17,10 @@ const HEADER: usize = 12;
 const TAIL: usize = 4;
 /// Where a commit block's checksum is.
 const COMMIT_SUM: usize = 0x10;
+/// Kind and size of the checksum of version 1, which stand after the header.
+const COMMIT_CRC32: u8 = 1;
+const COMMIT_CRC32_SIZE: u8 = 4;
+const COMMIT_TIME: usize = 0x30;
 
 /// Returns the big-endian number in four bytes.
 pub(super) fn be32(bytes: &[u8], at: usize) -> u32 {
@@ -65,11 +69,6 @@ impl<'a> Log<'a> {
             volume,
             buf: vec![0; index(journal.block_size)],
         }
-    }
-
-    /// Returns whether the journal has a block.
-    pub(super) fn has(&self, n: u32) -> bool {
-        self.journal.blocks.len() > index(n)
     }
 
     /// Returns where on the volume a block is.
@@ -175,6 +174,21 @@ pub(super) fn revoked(b: &[u8], wide: bool) -> Vec<u64> {
 pub(super) fn verify_tail(b: &[u8], seed: u32) -> bool {
     let at = b.len() - TAIL;
     be32(b, at) == crc32c(crc32c(seed, &b[..at]), &[0; TAIL])
+}
+
+/// Returns whether a commit says that its transaction's blocks have this sum, or says nothing of them.
+pub(super) fn verify_first(b: &[u8], sum: u32) -> bool {
+    let found = be32(b, COMMIT_SUM);
+    match (b[HEADER], b[HEADER + 1]) {
+        (COMMIT_CRC32, COMMIT_CRC32_SIZE) => found == sum,
+        (0, 0) => found == 0,
+        _ => false,
+    }
+}
+
+/// Returns when a transaction was committed, in seconds.
+pub(super) fn commit_time(b: &[u8]) -> u64 {
+    u64::from_be_bytes(bytes_at(b, COMMIT_TIME))
 }
 
 /// Returns whether the checksum of a commit block is right.

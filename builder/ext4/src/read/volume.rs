@@ -190,8 +190,8 @@ impl Volume {
         Inode::parse(bytes).ok_or_else(|| Error::inode(ino, "its extra fields leave it"))
     }
 
-    /// Reads one inode and its map.
-    pub(super) fn one_map(&mut self, ino: u32) -> Result<(Inode, Vec<Extent>), Error> {
+    /// Reads one inode as it stands in its table.
+    pub(super) fn raw_inode(&self, ino: u32) -> Result<Vec<u8>, Error> {
         let (group, n) = self.geometry.inode_place(ino);
         let table = self
             .groups
@@ -201,7 +201,12 @@ impl Volume {
         let mut bytes = vec![0; index(size)];
         let at = table.inode_table * self.geometry.block() + u64::from(n) * u64::from(size);
         read(&*self.source, "an inode", at, &mut bytes)?;
-        let inode = self.inode(ino, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads one inode and its map.
+    pub(super) fn one_map(&mut self, ino: u32) -> Result<(Inode, Vec<Extent>), Error> {
+        let inode = self.inode(ino, &self.raw_inode(ino)?)?;
         let inodes = Inodes(vec![(ino, inode)]);
         let map = self.maps(&inodes)?.swap_remove(0);
         let (_, inode) = inodes.0.into_iter().next().expect("one was put in");

@@ -153,6 +153,19 @@ pub fn from_host(root: &Path) -> FileTree {
     tree
 }
 
+/// A file of the host that is opened for each read, so that a tree of them holds none open.
+struct Later(PathBuf, u64);
+
+impl ReadAt for Later {
+    fn size(&self) -> u64 {
+        self.1
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        Disk(std::fs::File::open(&self.0)?).read_exact_at(buf, offset)
+    }
+}
+
 fn host_kind(from: &Path, stat: &std::fs::Metadata) -> FileKind {
     let kind = stat.file_type();
     let number = stat.rdev();
@@ -183,8 +196,8 @@ fn host_kind(from: &Path, stat: &std::fs::Metadata) -> FileKind {
             len: stat.size(),
         })
     } else {
-        let file = std::fs::File::open(from).unwrap();
-        FileKind::Regular(Content::range(Arc::new(Disk(file)), 0, stat.size()))
+        let source = Arc::new(Later(from.to_path_buf(), stat.size()));
+        FileKind::Regular(Content::range(source, 0, stat.size()))
     }
 }
 
@@ -264,19 +277,38 @@ pub struct Mounted(PathBuf);
 
 impl Mounted {
     pub fn new(scratch: &Scratch, image: &Path, how: &str) -> Self {
+        match Self::try_new(scratch, image, how) {
+            Ok(mounted) => mounted,
+            Err(text) => panic!("{} is not mounted: {text}", image.display()),
+        }
+    }
+
+    /// Mounts, or returns what `mount` says.
+    pub fn try_new(scratch: &Scratch, image: &Path, how: &str) -> Result<Self, String> {
         let at = scratch.path("mounted");
         std::fs::create_dir_all(&at).unwrap();
         let how = format!("loop,{how}");
-        must(
-            "mount",
-            "mount",
-            &["-o", &how, image.to_str().unwrap(), at.to_str().unwrap()],
-        );
-        Self(at)
+        let args = ["-o", &how, image.to_str().unwrap(), at.to_str().unwrap()];
+        let output = run("mount", "mount", &args);
+        if output.status.success() {
+            return Ok(Self(at));
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Stops the file system as a loss of power would: nothing that is not on the disk yet gets there.
+    pub fn crash(self) {
+        let script = "import fcntl, os, sys\n\
+            fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, (2).to_bytes(4, 'little'))";
+        must(
+            "python3",
+            "python3",
+            &["-c", script, self.0.to_str().unwrap()],
+        );
     }
 }
 

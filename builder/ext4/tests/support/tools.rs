@@ -43,6 +43,16 @@ impl Scratch {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// Returns a folder in memory where there is one: for small images and many mounts, whose every sync would wait for a disk.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() {
+            Self(tempfile::tempdir_in(memory).unwrap())
+        } else {
+            Self::new()
+        }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

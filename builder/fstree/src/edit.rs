@@ -27,6 +27,9 @@ pub enum EditError {
     /// A link leads in circles or through more than 40 others.
     #[error("{0} leads through too many symbolic links")]
     TooManyLinks(ImgPath),
+    /// A directory would be moved below itself.
+    #[error("{0} cannot be moved into itself")]
+    IntoItself(ImgPath),
 }
 
 impl FileTree {
@@ -161,8 +164,15 @@ impl FileTree {
         dir.remove(&name)
     }
 
-    /// Moves a file or a directory, in place of any file at `to`.
+    /// Moves a file or a directory, in place of any file at `to`; nothing is changed on failure.
     pub fn rename(&mut self, from: &ImgPath, to: &ImgPath) -> Result<(), EditError> {
+        let (real, target) = (self.locate(from)?, self.locate(to)?);
+        if real == target && self.get(from).is_some() {
+            return Ok(());
+        }
+        if target.starts_with(&real) {
+            return Err(EditError::IntoItself(from.clone()));
+        }
         let (dir, name) = self.slot(to)?;
         if matches!(dir.get(&name), Some(Node::Dir(_))) {
             return Err(EditError::IsADirectory(to.clone()));
@@ -303,7 +313,21 @@ mod tests {
         assert_eq!(tree.links()[&id], 2);
         assert!(tree.put(&path("/usr"), file("")).is_err());
         tree.rename(&path("/x"), &path("/lib/z")).unwrap();
+        tree.rename(&path("/lib/z"), &path("/usr/lib/z")).unwrap();
         assert!(tree.take(&path("/x")).is_none());
         assert!(tree.take(&path("/usr/lib/z")).is_some());
+    }
+
+    #[test]
+    fn nothing_moves_into_itself() {
+        let mut tree = merged_usr();
+        for to in ["/usr/lib/usr", "/lib/x"] {
+            assert_eq!(
+                tree.rename(&path("/usr"), &path(to)),
+                Err(EditError::IntoItself(path("/usr")))
+            );
+        }
+        assert!(tree.dir(&path("/usr/lib/modules")).is_some());
+        assert!(tree.rename(&path("/none"), &path("/other")).is_err());
     }
 }

@@ -131,7 +131,11 @@ impl Inode {
     /// Writes the inode over `b`, which is as long as inodes of the volume are; all times are the file's own.
     pub(crate) fn encode(&self, b: &mut [u8], ino: u32, sums: Sums) {
         b.fill(0);
-        let (secs, extra) = encode_time(self.mtime);
+        let (secs, extra) = if b.len() > FIXED {
+            encode_time(self.mtime)
+        } else {
+            (encode_short_time(self.mtime), 0)
+        };
         put16(b, 0x00, self.mode);
         put16(b, 0x02, lo16(self.uid));
         put32(b, 0x04, lo32(self.size));
@@ -217,6 +221,12 @@ pub(crate) fn encode_time(time: Timestamp) -> (u32, u32) {
     (low, time.nanos << 2 | lo32(epoch.cast_unsigned()) & 3)
 }
 
+/// Returns the word of a time in an inode without room for more, the nearest that can be said: 1901 to 2038.
+fn encode_short_time(time: Timestamp) -> u32 {
+    let range = (i64::from(i32::MIN), i64::from(i32::MAX));
+    lo32(time.secs.clamp(range.0, range.1).cast_unsigned())
+}
+
 /// Returns the map's bytes of a device node, or `None` if Linux cannot say such a number.
 pub(crate) fn encode_device(major: u32, minor: u32) -> Option<[u8; 60]> {
     if major >= 1 << 12 || minor >= 1 << 20 {
@@ -286,6 +296,19 @@ mod tests {
         }
         let (low, extra) = encode_time(Timestamp::from_secs(i64::MAX));
         assert_eq!(time(low, extra).secs, 15_032_385_535);
+    }
+
+    #[test]
+    fn small_inodes_end_in_2038() {
+        let mut b = vec![0; 128];
+        for (secs, want) in [(1 << 33, i64::from(i32::MAX)), (-5, -5)] {
+            let inode = Inode {
+                mtime: Timestamp::from_secs(secs),
+                ..Inode::parse(&[0; 128]).unwrap()
+            };
+            inode.encode(&mut b, 12, Sums::None);
+            assert_eq!(Inode::parse(&b).unwrap().mtime, Timestamp::from_secs(want));
+        }
     }
 
     #[test]

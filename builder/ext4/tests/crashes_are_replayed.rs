@@ -194,6 +194,8 @@ fn crashed(
         worker.step(rng, fast);
     }
     mounted.crash();
+    // Files that are held open keep it mounted.
+    drop(worker);
     image
 }
 

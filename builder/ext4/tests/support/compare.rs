@@ -230,10 +230,9 @@ pub fn add_host_attributes(root: &Path, tree: &mut FileTree) {
         root.to_str().unwrap(),
     ];
     let output = run("attr", "getfattr", &args);
-    let text = String::from_utf8(output.stdout).unwrap();
     let mut at = ImgPath::root();
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix("# file: ") {
+    for line in output.stdout.split(|it| *it == b'\n') {
+        if let Some(name) = line.strip_prefix(b"# file: ") {
             let name = unescape(name);
             let below = &name[root.as_os_str().as_bytes().len()..];
             at = if below.is_empty() {
@@ -241,32 +240,29 @@ pub fn add_host_attributes(root: &Path, tree: &mut FileTree) {
             } else {
                 ImgPath::new(below).unwrap()
             };
-        } else if let Some((name, value)) = line.split_once('=') {
-            let hex = value.strip_prefix("0x").unwrap_or("");
+        } else if let Some(end) = line.iter().position(|it| *it == b'=') {
+            let hex = std::str::from_utf8(&line[end + 1..]).unwrap();
+            let hex = hex.strip_prefix("0x").unwrap_or("");
             let byte = |i: usize| u8::from_str_radix(&hex[i..i + 2], 16).unwrap();
             let value: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
             tree.meta_mut(&at)
                 .unwrap()
                 .xattrs
-                .insert(unescape(name), value);
+                .insert(unescape(&line[..end]), value);
         }
     }
 }
 
 /// Undoes `getfattr`'s octal escapes.
-fn unescape(text: &str) -> Vec<u8> {
+fn unescape(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut bytes = text.bytes();
+    let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {
-        if byte == b'\\' {
-            let digits: Vec<u32> = bytes
-                .by_ref()
-                .take(3)
-                .map(|it| u32::from(it - b'0'))
-                .collect();
-            out.push(u8::try_from(digits.iter().fold(0, |n, it| n * 8 + it)).unwrap());
+        if *byte == b'\\' {
+            let digits = bytes.by_ref().take(3).map(|it| u32::from(it - b'0'));
+            out.push(u8::try_from(digits.fold(0, |n, it| n * 8 + it)).unwrap());
         } else {
-            out.push(byte);
+            out.push(*byte);
         }
     }
     out
@@ -301,7 +297,7 @@ impl Mounted {
     }
 
     /// Stops the file system as a loss of power would: nothing that is not on the disk yet gets there.
-    pub fn crash(self) {
+    pub fn crash(&self) {
         let script = "import fcntl, os, sys\n\
             fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, (2).to_bytes(4, 'little'))";
         must(
@@ -314,7 +310,12 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        run("mount", "umount", &[self.0.to_str().unwrap()]);
+        let output = run("mount", "umount", &[self.0.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() || std::thread::panicking(),
+            "{text}"
+        );
     }
 }
 

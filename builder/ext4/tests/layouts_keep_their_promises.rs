@@ -348,6 +348,8 @@ fn the_smallest_size_is_the_smallest() {
     assert_eq!(ext4::minimum_size(&impossible, &options(0), 0), 1 << 44);
     // Tables as large as the volume: no size will do, which is soon said.
     let all_tables = Options {
+        block_size: 1024,
+        growth_blocks: 0,
         inode_size: 1024,
         bytes_per_inode: 1024,
         ..options(0)

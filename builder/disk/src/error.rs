@@ -26,6 +26,14 @@ pub enum Error {
         /// The feature's own name.
         what: String,
     },
+    /// The source only tells of the disk, whose content is in other files.
+    #[error("{format}: its data is in another file, {name:?}, which is not here")]
+    Elsewhere {
+        /// The format that was being read.
+        format: &'static str,
+        /// The file's name, as the source has it.
+        name: String,
+    },
     /// A partition does not fit where it is said to be.
     #[error("partition {number}: {what}")]
     Partition {

@@ -21,4 +21,4 @@ pub mod table;
 pub mod vmdk;
 
 pub use error::Error;
-pub use sniff::{Format, open, sniff};
+pub use sniff::{Format, open, open_with, sniff};

@@ -47,10 +47,18 @@ pub fn sniff(source: &dyn ReadAt) -> Result<Format, Error> {
 
 /// Returns the disk in `source`, which is raw, qcow2 or VMDK; a compressed one must be decoded first.
 pub fn open(source: Arc<dyn ReadAt>) -> Result<Arc<dyn ReadAt>, Error> {
+    open_with(source, &mut vmdk::nothing_else)
+}
+
+/// Like [`open`]; the files that a VMDK's descriptor names come from `extent`.
+pub fn open_with(
+    source: Arc<dyn ReadAt>,
+    extent: vmdk::OpenExtent<'_>,
+) -> Result<Arc<dyn ReadAt>, Error> {
     match sniff(&source)? {
         Format::Raw => Ok(source),
         Format::Qcow2 => Ok(Arc::new(qcow2::open(source)?)),
-        Format::Vmdk => Ok(Arc::new(vmdk::open(source)?)),
+        Format::Vmdk => vmdk::open_with(source, extent),
         Format::Xz | Format::Zst | Format::Gz => Err(Error::unsupported(
             "compressed disk",
             "reading without decoding it first",

@@ -203,7 +203,26 @@ impl std::fmt::Display for Warning {
     }
 }
 
-/// Reads the partition table of `disk`.
+/// Returns the size of the sectors that the partition table of `disk` counts in.
+///
+/// A GPT tells by where its copies stand; the primary counts first. An MBR does not tell, and has sectors of 512 bytes.
+pub fn sector_size(disk: &dyn ReadAt) -> Result<SectorSize, Error> {
+    let sizes = [SectorSize::B512, SectorSize::B4096];
+    for sector in sizes {
+        if gpt::is_at(disk, sector.bytes())? {
+            return Ok(sector);
+        }
+    }
+    for sector in sizes {
+        let last = (disk.size() / sector.bytes()).saturating_sub(1) * sector.bytes();
+        if gpt::is_at(disk, last)? {
+            return Ok(sector);
+        }
+    }
+    Ok(SectorSize::B512)
+}
+
+/// Reads the partition table of `disk`; [`sector_size`] tells what it counts in.
 pub fn read(disk: &dyn ReadAt, sector: SectorSize) -> Result<Table, Error> {
     let mut first = [0; 512];
     disk.read_exact_at(&mut first, 0)

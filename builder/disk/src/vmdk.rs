@@ -16,7 +16,7 @@ mod read;
 mod write;
 
 pub use grains::{Found, GrainCache};
-pub use read::{OpenExtent, open, open_with};
+pub use read::{OpenExtent, nothing_else, open, open_with};
 pub use write::{VmdkOptions, VmdkStats, write_stream};
 
 /// The format's name in errors.

@@ -86,6 +86,17 @@ pub(super) fn read(
     })
 }
 
+/// Returns whether a copy of the table begins at byte `at`, by its signature alone.
+pub(super) fn is_at(disk: &dyn ReadAt, at: u64) -> Result<bool, Error> {
+    let mut signature = [0; 8];
+    if at.checked_add(8).is_none_or(|end| end > disk.size()) {
+        return Ok(false);
+    }
+    disk.read_exact_at(&mut signature, at)
+        .map_err(Error::io(format!("reading the GPT header at byte {at}")))?;
+    Ok(&signature == b"EFI PART")
+}
+
 /// Returns what is wrong with a copy, or the error if it could not even be read.
 fn reason(error: Error) -> Result<String, Error> {
     match error {
@@ -137,6 +148,12 @@ fn read_copy(disk: &dyn ReadAt, sector: SectorSize, at: u64) -> Result<Copy, Err
         .map_err(Error::io(format!("reading the GPT at byte {table_at}")))?;
     if crc32fast::hash(&table) != word(88) {
         return Err(corrupt("the table's checksum is wrong"));
+    }
+    // No partition could keep to a first sector past the disk, and none could be added.
+    if long(40) > disk.size() / sector.bytes() {
+        return Err(corrupt(
+            "its first usable sector passes the end of the disk",
+        ));
     }
     let disk_guid = Guid(array(&bytes, 56).unwrap_or_default());
     Ok(Copy {

@@ -7,6 +7,7 @@ use super::{Active, Kind, Lba, Partition, Protective, Scheme, SectorSize, Table}
 use crate::error::Error;
 use crate::fields::{array, le32};
 use fstree::ReadAt;
+use std::collections::BTreeSet;
 
 const FORMAT: &str = "MBR";
 const PROTECTIVE: u8 = 0xee;
@@ -114,6 +115,9 @@ pub(super) fn read(
 }
 
 /// Follows the chain of boot records within the extended partition.
+///
+/// Numbers follow the chain, whose records may lead back and forth: tools reuse the room of what was deleted. As Linux does,
+/// the partition and the link are taken from whichever of the four places has them.
 fn read_logical(
     disk: &dyn ReadAt,
     sector: SectorSize,
@@ -122,8 +126,16 @@ fn read_logical(
 ) -> Result<(), Error> {
     let mut at = extended.start.0;
     let mut number = 5;
+    let mut seen = BTreeSet::new();
     for _ in 0..MAX_LOGICAL {
         let byte = at * sector.bytes();
+        if !seen.insert(at) {
+            return Err(Error::corrupt(
+                FORMAT,
+                "the chain of logical partitions runs in a circle",
+                byte,
+            ));
+        }
         let mut bytes = [0; 512];
         disk.read_exact_at(&mut bytes, byte)
             .map_err(Error::io(format!("reading the boot record at byte {byte}")))?;
@@ -134,40 +146,27 @@ fn read_logical(
                 byte,
             ));
         }
-        let (own, link) = (record(&bytes, 0), record(&bytes, 1));
-        if let Some(Record {
-            active,
-            type_code,
-            start,
-            sectors,
-        }) = own.filter(|it| it.type_code != 0 && it.sectors != 0)
-        {
+        let records = || (0..4).filter_map(|place| record(&bytes, place));
+        let is_link = |it: &Record| is_extended_type(it.type_code);
+        let is_used = |it: &Record| it.type_code != 0 && it.sectors != 0;
+        if let Some(own) = records().find(|it| is_used(it) && !is_link(it)) {
             let kind = Kind::Logical {
-                type_code,
-                active,
+                type_code: own.type_code,
+                active: own.active,
                 record: Lba(at),
             };
             partitions.push(Partition {
                 number,
-                start: Lba(at + start),
-                sectors,
+                start: Lba(at + own.start),
+                sectors: own.sectors,
                 kind,
             });
             number += 1;
         }
-        let Some(link) = link.filter(|it| is_extended_type(it.type_code)) else {
+        let Some(link) = records().find(|it| is_used(it) && is_link(it)) else {
             return Ok(());
         };
-        let next = extended.start.0 + link.start;
-        // Records follow each other upwards in every tool's disks, which rules out loops.
-        if next <= at {
-            return Err(Error::corrupt(
-                FORMAT,
-                "the chain of logical partitions turns back",
-                byte,
-            ));
-        }
-        at = next;
+        at = extended.start.0 + link.start;
     }
     Err(Error::corrupt(
         FORMAT,
@@ -229,7 +228,8 @@ fn render_chain(
     extended: u64,
     chain: &mut [Link<'_>],
 ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
-    chain.sort_by_key(|(record, ..)| *record);
+    // Numbers follow the chain.
+    chain.sort_by_key(|(_, partition, ..)| partition.number);
     let mut pieces = Vec::new();
     let first_is_empty = chain.first().is_none_or(|(record, ..)| *record != extended);
     if first_is_empty {

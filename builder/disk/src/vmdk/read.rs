@@ -27,7 +27,12 @@ pub type OpenExtent<'a> = &'a mut dyn FnMut(&str) -> io::Result<Option<Arc<dyn R
 
 /// Opens the disk in `source`, which is complete in itself.
 pub fn open(source: Arc<dyn ReadAt>) -> Result<Arc<dyn ReadAt>, Error> {
-    open_with(source, &mut |_| Ok(None))
+    open_with(source, &mut nothing_else)
+}
+
+/// Finds no extent: for a disk that is to be complete in itself.
+pub fn nothing_else(_: &str) -> io::Result<Option<Arc<dyn ReadAt>>> {
+    Ok(None)
 }
 
 /// Opens the disk in `source`; the files that it names, if it is a mere descriptor, come from `extent`.
@@ -90,8 +95,9 @@ fn join(extents: &[Extent], open: OpenExtent<'_>) -> Result<Arc<dyn ReadAt>, Err
         if extent.kind != ExtentKind::Zero {
             let name = &extent.file;
             let file = open(name).map_err(Error::io(format!("opening the extent {name:?}")))?;
-            let file = file.ok_or_else(|| {
-                Error::unsupported(FORMAT, format!("the extent {name:?}, which is not here,"))
+            let file = file.ok_or_else(|| Error::Elsewhere {
+                format: FORMAT,
+                name: name.clone(),
             })?;
             let (file, from) = match extent.kind {
                 ExtentKind::Flat(sector) => (file, sector.saturating_mul(SECTOR)),

@@ -7,5 +7,6 @@
 
 mod containers;
 mod hostile;
+mod qcow2;
 mod tables;
 mod tools;

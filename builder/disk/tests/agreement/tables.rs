@@ -1,7 +1,10 @@
 //! Partition tables against sfdisk, sgdisk and an independent reader.
 
 use crate::tools::run;
-use disk::table::{Active, GptName, Guid, Kind, Lba, Partition, Scheme, SectorSize, Table, read};
+use disk::table::{
+    Active, GptName, Guid, Kind, Lba, Partition, Scheme, SectorSize, Table, Warning, read,
+    sector_size,
+};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -249,4 +252,165 @@ fn a_file_system_without_a_table_is_not_taken_for_one() {
             .to_string()
             .contains("no signature")
     );
+}
+
+/// Returns the lines of sfdisk's words that name partitions, without blanks and file name.
+fn partitions(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| line.contains("start="));
+    let lines = lines.map(|line| line.split(", attrs").next().unwrap_or(""));
+    lines
+        .map(|line| line.split_whitespace().collect())
+        .collect()
+}
+
+#[test]
+fn a_damaged_primary_is_read_from_the_backup_as_sfdisk_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = made_by_sfdisk(folder.path(), CLOUD, 200 << 20);
+    let whole = fs::read(&path).unwrap();
+    let expected = read(&whole, SectorSize::B512).unwrap();
+    // A wiped header, one flipped bit of it, one of an entry.
+    for (at, len, mask) in [(512, 512, 0xff), (512 + 40, 1, 4), (1024 + 32, 1, 1)] {
+        let mut damaged = whole.clone();
+        damaged[at..at + len].iter_mut().for_each(|it| *it ^= mask);
+        fs::write(&path, &damaged).unwrap();
+        assert_eq!(sector_size(&damaged).unwrap(), SectorSize::B512);
+        let table = read(&damaged, SectorSize::B512).unwrap();
+        assert!(matches!(table.warnings[..], [Warning::PrimaryDamaged(_)]));
+        assert_eq!(table.partitions, expected.partitions);
+        let theirs = dump(&path).replace(path.to_str().unwrap(), "");
+        assert_eq!(partitions(&table.to_string()), partitions(&theirs));
+        // What is rendered has two good copies again.
+        put(&path, &table, 200 << 20);
+        let said = run("sgdisk", &["-v", path.to_str().unwrap()], "gdisk");
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(said.contains("No problems found"), "{said}");
+    }
+}
+
+#[test]
+fn what_sgdisk_makes_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk");
+    fs::File::create(&path).unwrap().set_len(64 << 20).unwrap();
+    let arguments = [
+        "-Z",
+        "-S",
+        "256",
+        "-n",
+        "200:0:+8M",
+        "-c",
+        "200:a name of 36 characters, or so it is",
+        "-A",
+        "200:set:2",
+        "-n",
+        "3:40960:+1M",
+        "-t",
+        "3:ef00",
+        "-h",
+        "200",
+    ];
+    let arguments: Vec<&str> = arguments.into_iter().chain(path.to_str()).collect();
+    run("sgdisk", &arguments, "gdisk");
+    let table = read(&fs::read(&path).unwrap(), SectorSize::B512).unwrap();
+    // A hybrid MBR and twice the entries.
+    assert!(matches!(table.scheme, Scheme::Gpt { entries: 256, .. }));
+    let theirs = dump(&path).replace(path.to_str().unwrap(), "");
+    assert_eq!(partitions(&table.to_string()), partitions(&theirs));
+    let before = fs::read(&path).unwrap();
+    put(&path, &table, 64 << 20);
+    assert!(
+        fs::read(&path).unwrap() == before,
+        "what was read is rendered again"
+    );
+}
+
+#[test]
+fn tables_of_4096_byte_sectors_are_told_apart_and_read_as_fdisk_made_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk");
+    let gpt = "g\nn\n1\n\n+16M\nn\n14\n\n\nw\n";
+    let mbr = "o\nn\ne\n1\n\n\nn\n\n+4M\nn\n\n+5M\nw\n";
+    for (commands, expected) in [
+        (gpt, vec![(1, 256, 4096), (14, 4352, 11_776)]),
+        (mbr, vec![(1, 256, 16_128), (5, 512, 1024), (6, 1792, 1280)]),
+    ] {
+        fs::write(&path, []).unwrap();
+        fs::File::create(&path).unwrap().set_len(64 << 20).unwrap();
+        let child = Command::new("/usr/sbin/fdisk")
+            .args(["-b", "4096"])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
+        let mut child = child
+            .unwrap_or_else(|error| panic!("fdisk: {error}; install the Debian package fdisk"));
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(commands.as_bytes()).unwrap();
+        drop(stdin);
+        assert!(child.wait().unwrap().success());
+        let mut disk = fs::read(&path).unwrap();
+        let table = read(&disk, SectorSize::B4096).unwrap();
+        let found: Vec<_> = table
+            .partitions
+            .iter()
+            .map(|it| (it.number, it.start.0, it.sectors))
+            .collect();
+        assert_eq!(found, expected);
+        put(&path, &table, 64 << 20);
+        assert!(
+            fs::read(&path).unwrap() == disk,
+            "what was read is rendered again"
+        );
+        if commands == gpt {
+            // An MBR does not tell; a GPT does by either copy.
+            assert_eq!(sector_size(&disk).unwrap(), SectorSize::B4096);
+            disk[4096..8192].fill(0);
+            assert_eq!(sector_size(&disk).unwrap(), SectorSize::B4096);
+            let warned = read(&disk, SectorSize::B4096).unwrap();
+            assert_eq!(warned.partitions, table.partitions);
+            assert!(matches!(warned.warnings[..], [Warning::PrimaryDamaged(_)]));
+        }
+    }
+}
+
+#[test]
+fn logical_partitions_whose_records_lead_back_keep_their_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let size = 70 << 20;
+    let path = made_by_sfdisk(folder.path(), LOGICAL, size);
+    let mut table = read(&fs::read(&path).unwrap(), SectorSize::B512).unwrap();
+    // 5 stands first, 7 before 6: as when 6 was added behind what was deleted since.
+    let logical = |number, start, record| Partition {
+        number,
+        start: Lba(start),
+        sectors: 2048,
+        kind: Kind::Logical {
+            type_code: 0x83,
+            active: Active::No,
+            record: Lba(record),
+        },
+    };
+    table.partitions.retain(|it| it.number < 5);
+    for it in [
+        logical(5, 24_576, 22_528),
+        logical(6, 80_000, 79_000),
+        logical(7, 50_000, 49_000),
+    ] {
+        table.add(it).unwrap();
+    }
+    put(&path, &table, size);
+    verify(&path);
+    let theirs = dump(&path).replace(path.to_str().unwrap(), "");
+    assert_eq!(partitions(&table.to_string()), partitions(&theirs));
+    let again = read(&fs::read(&path).unwrap(), SectorSize::B512).unwrap();
+    assert_eq!(again, table);
+    let mut circle = fs::read(&path).unwrap();
+    // The last record's link, made to lead to the second.
+    let at = 49_000 * 512 + 462;
+    circle[at + 4] = 5;
+    circle[at + 8..at + 12].copy_from_slice(&(79_000_u32 - 22_528).to_le_bytes());
+    circle[at + 12..at + 16].copy_from_slice(&1_u32.to_le_bytes());
+    let error = read(&circle, SectorSize::B512).unwrap_err().to_string();
+    assert!(error.contains("circle"), "{error}");
 }

@@ -128,7 +128,8 @@ fn before_padding(source: &dyn ReadAt, mut end: u64) -> Result<u64, Error> {
             end,
         ));
     }
-    let mut buf = vec![0; 64 << 10];
+    // Mostly there is none: a small read first, as a file may be of thousands of streams.
+    let mut buf = vec![0; 64];
     while end > 0 {
         let n = usize::try_from(end.min(buf.len() as u64)).unwrap_or(0);
         read(source, &mut buf[..n], end - n as u64)?;
@@ -136,6 +137,7 @@ fn before_padding(source: &dyn ReadAt, mut end: u64) -> Result<u64, Error> {
             return Ok(end - n as u64 + (last as u64 + 1) * 4);
         }
         end -= n as u64;
+        buf.resize(64 << 10, 0);
     }
     Err(Error::corrupt(FORMAT, "no stream before the padding", 0))
 }

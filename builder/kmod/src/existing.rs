@@ -170,7 +170,7 @@ fn parse(existing: &Existing<'_>) -> Result<(Vec<Module>, Vec<Vec<usize>>), Erro
         needed.push((rest, bad));
     }
     let mut lists = Vec::with_capacity(modules.len());
-    for (rest, bad) in needed {
+    for (rest, bad) in &needed {
         let found = rest
             .split_ascii_whitespace()
             .map(|it| by_path.get(it).copied());
@@ -179,6 +179,12 @@ fn parse(existing: &Existing<'_>) -> Result<(Vec<Module>, Vec<Vec<usize>>), Erro
                 .collect::<Option<Vec<_>>>()
                 .ok_or_else(|| bad("it needs a module that has no line"))?,
         );
+    }
+    for (module, (_, bad)) in needed.iter().enumerate() {
+        if let Some(other) = lacking(module, &lists) {
+            let other = &modules[other].path;
+            return Err(bad(&format!("it lacks {other}, which what it names needs")));
+        }
     }
     for (file, bytes) in [
         ("modules.alias", existing.alias),
@@ -213,6 +219,17 @@ fn parse(existing: &Existing<'_>) -> Result<(Vec<Module>, Vec<Vec<usize>>), Erro
         modules[index].facts.softdeps.push(value.into());
     }
     Ok((modules, lists))
+}
+
+/// Returns what the line of `module` lacks: depmod writes with each module all that this one needs.
+///
+/// So what is written is no longer than what was read: a chain of lines of one module each would become its square.
+fn lacking(module: usize, lists: &[Vec<usize>]) -> Option<usize> {
+    let named: BTreeSet<_> = lists[module].iter().collect();
+    let mut below = lists[module].iter().flat_map(|it| &lists[*it]);
+    below
+        .find(|it| **it != module && !named.contains(it))
+        .copied()
 }
 
 /// Iterates over the lines that are no comments, each with what makes it an error.

@@ -9,15 +9,18 @@ use crate::open::{self, OpenDisk};
 use crate::plan::DESCRIPTION;
 use crate::volumes;
 use crate::want::Blobs;
-use fstree::{Content, Dir, File, FileKind, FileTree, ImgPath, Meta, Node, ReadAt, Window};
+use fstree::{Content, Dir, File, FileKind, FileTree, ImgPath, Meta, Name, Node, ReadAt, Window};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// Text files of an image that are read whole.
-const MAX_TEXT: u64 = 64 << 20;
+/// The longest description of an image; as a JSON value in memory it takes some times as much.
+const MAX_DESCRIPTION: u64 = 2 << 20;
+/// The longest list of a package's files (firmware's has 0.5 MB), and the most bytes of all lists together.
+const MAX_LIST: u64 = 4 << 20;
+const MAX_LISTS: u64 = 64 << 20;
 
 /// An image taken apart.
 pub struct Shown {
@@ -42,15 +45,19 @@ pub enum Found {
     Listing(String),
 }
 
+/// Finds the file of that name beside the image: an extent of a VMDK whose descriptor is the image.
+pub type Beside<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<Option<Arc<dyn ReadAt>>>;
+
 /// Opens an image in any format nodeimg reads or writes; `digest` names a compressed one.
 pub fn open(
     source: Arc<dyn ReadAt>,
     digest: Digest,
     blobs: &dyn Blobs,
     jobs: NonZeroUsize,
+    beside: Beside<'_>,
 ) -> Result<Shown> {
     let source = appliance_disk(source)?;
-    let disk = open::open(source, digest, blobs, jobs)?;
+    let disk = open::open_with(source, digest, blobs, jobs, beside)?;
     let mut volumes = Vec::new();
     for (partition, window) in volumes::windows(&disk)? {
         if let Ok((tree, facts)) = ext4::read(window.clone()) {
@@ -240,12 +247,13 @@ impl Layers {
         let Some(content) = tree.content(&path) else {
             return Ok(layers);
         };
-        let bytes = content.read_all(MAX_TEXT).map_err(input(DESCRIPTION))?;
+        let bytes = content
+            .read_all(MAX_DESCRIPTION)
+            .map_err(input(DESCRIPTION))?;
         let text: Value = serde_json::from_slice(&bytes).map_err(input(DESCRIPTION))?;
         layers.time = text["time"].as_i64();
-        for package in text["packages"].as_array().into_iter().flatten() {
-            layers.package(tree, package["name"].as_str().unwrap_or_default())?;
-        }
+        let packages = text["packages"].as_array().into_iter().flatten();
+        layers.packages(tree, packages.filter_map(|it| it["name"].as_str()))?;
         for (overlay, paths) in text["overlays"].as_object().into_iter().flatten() {
             for path in paths
                 .as_array()
@@ -261,35 +269,53 @@ impl Layers {
         Ok(layers)
     }
 
-    /// Takes a package's list; files of the base that an overlay or package replaced are the later one's.
-    fn package(&mut self, tree: &FileTree, name: &str) -> Result<()> {
+    /// Takes the lists of packages in their order, each once.
+    fn packages<'a>(
+        &mut self,
+        tree: &FileTree,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<()> {
         let info = ImgPath::new("/var/lib/dpkg/info").expect("a constant path");
         let Some(dir) = tree.dir(&info) else {
             return Ok(());
         };
-        for (file, _) in dir.entries() {
-            let Some(stem) = file.as_bytes().strip_suffix(b".list") else {
-                continue;
-            };
-            if stem.split(|it| *it == b':').next() != Some(name.as_bytes()) {
-                continue;
-            }
-            let content = tree.content(&info.join(file));
+        let order: BTreeMap<&[u8], usize> = names.map(str::as_bytes).zip(0..).collect();
+        let list = |(file, _): (&'_ Name, _)| {
+            let stem = file.as_bytes().strip_suffix(b".list")?;
+            let name = stem.split(|it| *it == b':').next()?;
+            let at = *order.get(name)?;
+            let content = tree.content(&info.join(file))?;
+            Some((at, String::from_utf8_lossy(name).into_owned(), content))
+        };
+        let mut lists: Vec<_> = dir.entries().filter_map(list).collect();
+        lists.sort_by_key(|it| it.0);
+        let mut left = MAX_LISTS;
+        for (_, name, content) in lists {
+            left = left.checked_sub(content.len()).ok_or_else(|| {
+                Error::input("the lists of the image's packages are larger than 64 MiB")
+            })?;
             let bytes = content
-                .map_or_else(|| Ok(Vec::new()), |it| it.read_all(MAX_TEXT))
-                .map_err(input(name.to_owned()))?;
-            for path in String::from_utf8_lossy(&bytes).lines() {
-                // A conffile of a package that is not configured yet waits under a name of its own.
-                for path in [path.to_owned(), format!("{path}.dpkg-new")] {
-                    let real = ImgPath::new(&path).ok().and_then(|it| tree.locate(&it).ok());
-                    let at = real.as_ref().and_then(|it| tree.get(it));
-                    if let (Some(real), Some(Node::File(_))) = (&real, at) {
-                        self.of.insert(real.to_string(), format!("package {name}"));
-                    }
+                .read_all(MAX_LIST)
+                .map_err(input(format!("the files of package {name}")))?;
+            self.package(tree, &name, &bytes);
+        }
+        Ok(())
+    }
+
+    /// Takes a package's list; files of the base that an overlay or package replaced are the later one's.
+    fn package(&mut self, tree: &FileTree, name: &str, list: &[u8]) {
+        for path in String::from_utf8_lossy(list).lines() {
+            // A conffile of a package that is not configured yet waits under a name of its own.
+            for path in [path.to_owned(), format!("{path}.dpkg-new")] {
+                let real = ImgPath::new(&path)
+                    .ok()
+                    .and_then(|it| tree.locate(&it).ok());
+                let at = real.as_ref().and_then(|it| tree.get(it));
+                if let (Some(real), Some(Node::File(_))) = (&real, at) {
+                    self.of.insert(real.to_string(), format!("package {name}"));
                 }
             }
         }
-        Ok(())
     }
 
     fn of_path(&self, path: &ImgPath, meta: &Meta) -> &str {

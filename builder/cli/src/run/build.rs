@@ -24,6 +24,7 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
     host.inputs.fetch(&selected.lock.wants())?;
     watch.lap("fetch");
     let plan = select::plan(host, &selected)?;
+    let mut warnings = Vec::new();
     let image = {
         let mut stage = None;
         let mut tell = |event: Event<'_>| match event {
@@ -33,11 +34,16 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
                     stage.at(done, Some(total));
                 }
             }
+            Event::Warning(text) => warnings.push(text.to_owned()),
             _ => {}
         };
         apply::apply(&plan, &host.inputs, host.jobs, &mut tell)?
     };
     watch.lap("image");
+    // After the bars are gone, which would draw over it.
+    for warning in &warnings {
+        host.voice.note(warning);
+    }
     let mut formats: Vec<Format> = args.format.iter().map(|it| (*it).into()).collect();
     if formats.is_empty() {
         formats.push(selected.profile.format);

@@ -9,6 +9,7 @@ use nodeimg::digest::Digest;
 use nodeimg::profile;
 use nodeimg::show::{self, Found};
 use serde_json::json;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +19,9 @@ pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
     let source: Arc<dyn ReadAt> =
         Arc::new(FileAt::open(Path::new(file)).with_context(|| format!("opening {file}"))?);
     let digest = Digest::of_source(&source).with_context(|| format!("reading {file}"))?;
-    let shown = show::open(source, digest, &host.inputs, host.jobs)?;
+    let shown = show::open(source, digest, &host.inputs, host.jobs, &mut |name| {
+        beside(Path::new(file), name)
+    })?;
     let partition = args.partition.as_deref();
     match path {
         None => {
@@ -42,6 +45,18 @@ pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
         },
     }
     Ok(())
+}
+
+/// Opens the file called `name` in the folder of `image`, if it is there; a name with a folder in it is none.
+fn beside(image: &Path, name: &str) -> io::Result<Option<Arc<dyn ReadAt>>> {
+    if Path::new(name).file_name() != Some(name.as_ref()) {
+        return Ok(None);
+    }
+    match FileAt::open(&image.with_file_name(name)) {
+        Ok(file) => Ok(Some(Arc::new(file))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Splits `IMAGE:PATH`; a path begins with `/`, so that a colon in a file's name does no harm.
@@ -77,6 +92,28 @@ pub(super) fn profiles(host: &Host, args: &Profiles) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn extents_are_looked_for_beside_the_image_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("x-flat.vmdk"), b"123").unwrap();
+        std::fs::create_dir(folder.path().join("in")).unwrap();
+        let image = folder.path().join("x.vmdk");
+        let found = |name: &str| beside(&image, name).unwrap().map(|it| it.size());
+        assert_eq!(found("x-flat.vmdk"), Some(3));
+        assert_eq!(found("y-flat.vmdk"), None);
+        let inner = folder.path().join("in/x.vmdk");
+        for name in [
+            "../x-flat.vmdk",
+            "/etc/passwd",
+            "in/../x-flat.vmdk",
+            "..",
+            ".",
+        ] {
+            assert_eq!(found(name), None, "{name}");
+            assert!(beside(&inner, name).unwrap().is_none(), "{name}");
+        }
+    }
 
     #[test]
     fn a_path_begins_with_a_slash() {

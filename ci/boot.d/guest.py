@@ -40,7 +40,7 @@ QUESTIONS = {
     "swaps": "cat /proc/swaps",
     "addresses": "ip -j addr",
     "identity": "hostname; cat /etc/machine-id",
-    "secrets": "grep -ac PRIVATE.KEY $(blkid -o device -t LABEL=CIDATA || blkid -o device -t LABEL=system-boot)",
+    "secrets": "grep -ac PRIVATE.KEY----- $(blkid -o device -t LABEL=CIDATA || blkid -o device -t LABEL=system-boot)",
     "firmware": "[ -d /sys/firmware/efi ] && echo uefi || echo bios",
     "cmdline": "cat /proc/cmdline",
     "passwords": "awk -F: $P /etc/shadow",

@@ -22,19 +22,22 @@ pub(crate) struct OpenDisk {
 
 /// Opens an input that the host has verified; its bytes are known by its name from here on.
 pub(crate) fn input(digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<OpenDisk> {
-    let OpenDisk { disk, table } = open(blobs.open(digest)?, || Ok(digest), blobs, jobs)?;
+    let (source, what) = (blobs.open(digest)?, format!("image sha256:{digest}"));
+    let OpenDisk { disk, table } = open(source, &what, || Ok(digest), blobs, jobs)?;
     let disk = Arc::new(Named::new(disk, digest.source_name("disk")));
     Ok(OpenDisk { disk, table })
 }
 
-/// Opens an image; a compressed one is decoded once, and kept by the host under its digest, which only then is asked for.
+/// Opens an image, which messages call `what`; a compressed one is decoded once, and kept by the host under its digest,
+/// which only then is asked for.
 pub(crate) fn open(
     source: Arc<dyn ReadAt>,
+    what: &str,
     digest: impl FnOnce() -> Result<Digest>,
     blobs: &dyn Blobs,
     jobs: NonZeroUsize,
 ) -> Result<OpenDisk> {
-    let broken = || user_input("the disk image cannot be opened");
+    let broken = || user_input(format!("{what} cannot be opened"));
     let disk = match disk::sniff(&source).map_err(broken())? {
         Format::Xz | Format::Zst | Format::Gz => {
             blobs.derive(&format!("{}.raw", digest()?), &mut |out| {

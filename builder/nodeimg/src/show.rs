@@ -47,6 +47,7 @@ pub fn open(source: Arc<dyn ReadAt>, blobs: &dyn Blobs, jobs: NonZeroUsize) -> R
     let source = appliance_disk(source)?;
     let disk = open::open(
         source.clone(),
+        "the image",
         || Digest::of_source(&source).map_err(world("reading the image")),
         blobs,
         jobs,

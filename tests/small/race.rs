@@ -62,6 +62,33 @@ fn a_build_beside_one_that_is_killed_succeeds() {
 }
 
 #[test]
+fn a_lock_that_was_overtaken_leaves_nothing() {
+    let place = world().place("race-overtaken");
+    let formats = ["img"];
+    let calls = fault::calls(&place, place.build("card", &formats), Calls::Change);
+    let n = calls
+        .iter()
+        .rposition(|(_, path)| path.contains("locks/.card.lock.partial-"))
+        .expect("a lock is made")
+        + 1;
+    place.forget();
+    let mut stopped = place.build("card", &formats);
+    fault::at(&mut stopped, Calls::Change, n, Action::Stop);
+    let mut stopped = spawn(stopped);
+    assert!(fault::wait_until_stopped(&mut stopped));
+    assert_succeeds(spawn(place.build("card", &formats)));
+    assert_eq!(
+        place.leftovers().len(),
+        1,
+        "the one that is stopped has its own"
+    );
+    stopped.kill().expect("it can be killed");
+    stopped.wait().expect("it ends");
+    assert_succeeds(spawn(place.build("card", &formats)));
+    assert_eq!(place.leftovers(), [""; 0]);
+}
+
+#[test]
 fn a_build_waits_for_what_another_derives_and_goes_on_when_that_one_dies() {
     let place = world().place("race-stopped");
     let formats = ["img"];

@@ -199,7 +199,8 @@ pub(crate) fn sweep(folder: &Path) {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// Returns the folder a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|it| !it.as_os_str().is_empty())
         .unwrap_or(Path::new("."))

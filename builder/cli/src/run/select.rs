@@ -53,6 +53,8 @@ fn locked(host: &Host, args: &Select, profile: &Profile) -> Result<Lock> {
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("locks/{}.lock", profile.name)));
     if path.exists() {
+        // A build that was killed before it could name its lock may have been overtaken by the one that made this.
+        output::sweep(output::folder_of(&path));
         let bytes = fs::read(&path).map_err(given("the lock", &path))?;
         let lock = lock::parse(&path.display().to_string(), &bytes)?;
         if lock.profile_digest != lock::profile_digest(profile) {

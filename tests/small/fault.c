@@ -4,6 +4,7 @@
  * reads them ("read"); pipes, sockets and terminals do not count. By environment:
  *   FAULT=CLASS:N:ACTION   ACTION is kill, stop, fail=ERRNO (that one call), full=ERRNO (that call and all that need room
  *                          after it), short (a write writes half of its bytes), or none
+ *   FAULT_PATH=TEXT        only calls on paths that contain it are counted
  *   FAULT_LOG=FILE         a line for each counted call: its number, its name, its path (or the link of its descriptor)
  * Bytes are not brought to the disk: a process dies here, not the machine, and waiting for disks is most of a small build.
  */
@@ -30,10 +31,12 @@ static enum class class;
 static enum { NONE, KILL, STOP, FAIL, FULL, SHORT } action;
 static int error;
 static int log_fd = -1;
+static const char *only;
 
 __attribute__((constructor)) static void start(void) {
   const char *fault = getenv("FAULT"), *log = getenv("FAULT_LOG");
   char name[16], what[16];
+  only = getenv("FAULT_PATH");
   if (log) log_fd = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
   if (!fault) return;
   if (sscanf(fault, "%15[a-z]:%ld:%15[a-z]=%d", name, &at, what, &error) < 3) _exit(70);
@@ -49,15 +52,16 @@ __attribute__((constructor)) static void start(void) {
 /* Counts a call; returns 0 if it is to be made, else the error it fails with, or -1 if it is to be cut short. */
 static int due(enum class of, enum need need, const char *name, const char *path, int fd) {
   if (of != class) return 0;
+  char link[64], target[512] = "", line[800];
+  if (!path && (only || log_fd >= 0)) {
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    target[length > 0 ? length : 0] = 0;
+    path = target;
+  }
+  if (only && !strstr(path, only)) return 0;
   long n = atomic_fetch_add(&count, 1) + 1;
   if (log_fd >= 0) {
-    char link[64], target[512] = "", line[800];
-    if (!path) {
-      snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-      ssize_t length = readlink(link, target, sizeof target - 1);
-      target[length > 0 ? length : 0] = 0;
-      path = target;
-    }
     int length = snprintf(line, sizeof line, "%ld %s %s\n", n, name, path);
     syscall(SYS_write, log_fd, line, length);
   }

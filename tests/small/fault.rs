@@ -34,6 +34,15 @@ pub(crate) enum Action {
     Short,
 }
 
+/// Which of several calls is meant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which {
+    /// The first.
+    First,
+    /// The last.
+    Last,
+}
+
 /// Gives a command its fault.
 pub(crate) fn at(command: &mut Command, calls: Calls, n: usize, action: Action) {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
@@ -63,6 +72,30 @@ pub(crate) fn at(command: &mut Command, calls: Calls, n: usize, action: Action) 
     command
         .env("LD_PRELOAD", shim)
         .env("FAULT", format!("{calls}:{n}:{action}"));
+}
+
+/// Gives a command its fault at the Nth of the calls on paths that contain a text. Threads take turns as they please: only so is
+/// it known what the call is about.
+pub(crate) fn on(command: &mut Command, path: &str, calls: Calls, n: usize, action: Action) {
+    at(command, calls, n, action);
+    command.env("FAULT_PATH", path);
+}
+
+/// Returns which of the calls on paths that contain a text is the first, or the last, that `wanted` holds for: its number
+/// among them.
+pub(crate) fn number_on(
+    calls: &[(String, String)],
+    path: &str,
+    which: Which,
+    wanted: impl Fn(&str) -> bool,
+) -> usize {
+    let paths = calls.iter().map(|(_, it)| it.as_str());
+    let among: Vec<&str> = paths.filter(|it| it.contains(path)).collect();
+    let found = match which {
+        Which::First => among.iter().position(|it| wanted(it)),
+        Which::Last => among.iter().rposition(|it| wanted(it)),
+    };
+    found.unwrap_or_else(|| panic!("no such call on {path}: {among:?}")) + 1
 }
 
 /// Runs a command that must succeed, and returns its calls: a name and a path each.

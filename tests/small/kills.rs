@@ -1,6 +1,6 @@
 //! Crash safety: whatever call a build is killed at, what has a final name is right, and the next build succeeds.
 
-use crate::fault::{self, Action, Calls};
+use crate::fault::{self, Action, Calls, Which, number_on};
 use crate::world::{HOST, Place, assert_whole, reference, world, wrong};
 use std::collections::BTreeMap;
 use std::fs;
@@ -127,23 +127,18 @@ fn what_stands_beside_an_artifact_is_of_that_artifact_whenever_a_rebuild_is_kill
 fn a_build_that_is_interrupted_cleans_up_and_ends_by_the_signal() {
     let place = world().place("interrupted");
     let calls = fault::calls(&place, place.build("vm", &["ova"]), Calls::Change);
-    let last = calls
-        .iter()
-        .rposition(|(_, path)| path.contains("vm.ova.partial-"));
-    let last = last.expect("an artifact was written") + 1;
-    let derived = calls
-        .iter()
-        .position(|(_, path)| path.contains("/derived/") && path.contains(".partial-"));
-    let derived = derived.expect("a package was inflated") + 2;
-    for (n, name, number) in [
-        (last, "INT", 2),
-        (last - 3, "TERM", 15),
-        (derived, "INT", 2),
-        (derived, "HUP", 1),
+    let (ova, derived) = ("vm.ova.partial-", "/derived/");
+    let last = number_on(&calls, ova, Which::Last, |_| true);
+    let inflating = number_on(&calls, derived, Which::First, |it| it.contains(".partial-")) + 1;
+    for (path, n, name, number) in [
+        (ova, last, "INT", 2),
+        (ova, last - 3, "TERM", 15),
+        (derived, inflating, "INT", 2),
+        (derived, inflating, "HUP", 1),
     ] {
         place.forget();
         let mut command = place.build("vm", &["ova"]);
-        fault::at(&mut command, Calls::Change, n, Action::Stop);
+        fault::on(&mut command, path, Calls::Change, n, Action::Stop);
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -151,23 +146,27 @@ fn a_build_that_is_interrupted_cleans_up_and_ends_by_the_signal() {
             .expect("it runs");
         assert!(
             fault::wait_until_stopped(&mut child),
-            "point {n} is not reached"
+            "point {n} of {path} is not reached"
         );
         assert_ne!(
             place.leftovers(),
             [""; 0],
-            "nothing is under way at point {n}"
+            "nothing is under way at point {n} of {path}"
         );
         fault::signal(&child, name);
         fault::signal(&child, "CONT");
         let status = child.wait().expect("it ends");
         // At the last call it may have been done before the signal was heard.
-        if n == last && status.success() {
+        if path == ova && n == last && status.success() {
             assert_whole(&place.files(), "vm", &["ova"]);
             continue;
         }
         assert_eq!(status.signal(), Some(number), "{status}");
-        assert_eq!(place.leftovers(), [""; 0], "SIG{name} at point {n}");
+        assert_eq!(
+            place.leftovers(),
+            [""; 0],
+            "SIG{name} at point {n} of {path}"
+        );
         assert_eq!(wrong(&place.files(), reference("vm")), [""; 0]);
     }
 }
@@ -178,7 +177,9 @@ fn a_signal_that_was_ignored_stays_ignored() {
     let calls = fault::calls(&place, place.build("vm", &["ova"]), Calls::Change);
     place.forget();
     let mut command = place.build("vm", &["ova"]);
-    fault::at(&mut command, Calls::Change, calls.len() - 10, Action::Stop);
+    let ova = "vm.ova.partial-";
+    let n = number_on(&calls, ova, Which::Last, |_| true) - 3;
+    fault::on(&mut command, ova, Calls::Change, n, Action::Stop);
     let mut nohup = Command::new("sh");
     nohup
         .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])

@@ -1,6 +1,6 @@
 //! Builds at once in one folder, with one cache: all of them succeed, and what is left is right.
 
-use crate::fault::{self, Action, Calls};
+use crate::fault::{self, Action, Calls, Which, number_on};
 use crate::world::{assert_whole, reference, world, wrong};
 use std::process::{Child, Command, Stdio};
 
@@ -66,14 +66,11 @@ fn a_lock_that_was_overtaken_leaves_nothing() {
     let place = world().place("race-overtaken");
     let formats = ["img"];
     let calls = fault::calls(&place, place.build("card", &formats), Calls::Change);
-    let n = calls
-        .iter()
-        .rposition(|(_, path)| path.contains("locks/.card.lock.partial-"))
-        .expect("a lock is made")
-        + 1;
+    let lock = ".card.lock.partial-";
+    let n = number_on(&calls, lock, Which::Last, |_| true);
     place.forget();
     let mut stopped = place.build("card", &formats);
-    fault::at(&mut stopped, Calls::Change, n, Action::Stop);
+    fault::on(&mut stopped, lock, Calls::Change, n, Action::Stop);
     let mut stopped = spawn(stopped);
     assert!(fault::wait_until_stopped(&mut stopped));
     assert_succeeds(spawn(place.build("card", &formats)));
@@ -94,16 +91,11 @@ fn a_build_waits_for_what_another_derives_and_goes_on_when_that_one_dies() {
     let formats = ["img"];
     reference("card");
     let calls = fault::calls(&place, place.build("card", &formats), Calls::Change);
-    let deriving =
-        |(_, path): &(String, String)| path.contains("/derived/") && path.contains(".partial-");
-    let n = calls
-        .iter()
-        .position(deriving)
-        .expect("something is derived")
-        + 2;
+    let derived = "/derived/";
+    let n = number_on(&calls, derived, Which::First, |it| it.contains(".partial-")) + 1;
     place.forget();
     let mut stopped = place.build("card", &formats);
-    fault::at(&mut stopped, Calls::Change, n, Action::Stop);
+    fault::on(&mut stopped, derived, Calls::Change, n, Action::Stop);
     let mut stopped = spawn(stopped);
     assert!(fault::wait_until_stopped(&mut stopped));
     let mut other = spawn(place.build("card", &formats));

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The repository as a shelf.
-struct Repository(PathBuf);
+pub(crate) struct Repository(PathBuf);
 
 impl Shelf for Repository {
     fn read(&self, path: &str) -> nodeimg::error::Result<Option<Vec<u8>>> {
@@ -37,7 +37,7 @@ impl Shelf for Repository {
     }
 }
 
-fn repository() -> Repository {
+pub(crate) fn repository() -> Repository {
     Repository(
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
@@ -47,7 +47,7 @@ fn repository() -> Repository {
 }
 
 /// A lock of inputs that do not exist: their digests are those of their names.
-fn lock(profile: &profile::Profile) -> Lock {
+pub(crate) fn lock(profile: &profile::Profile) -> Lock {
     let locked = |name: &str| Locked {
         url: format!("test:{name}"),
         sha256: Digest::of(name.as_bytes()),

@@ -2,8 +2,10 @@
 
 mod build;
 mod cluster;
+mod fleet;
 mod select;
 mod show;
+mod token;
 
 use crate::args::{Cli, Command, Global};
 use crate::host::cache::{self, Cache};

@@ -124,6 +124,22 @@ pub enum Error {
         /// What the cluster file says.
         wanted: crate::KubernetesVersion,
     },
+    /// The node runs no kubelet, so kubeadm has nothing to do on it.
+    #[error("node `{node}` is a {}: no kubelet, so no kubeadm file", role.as_str())]
+    NoKubelet {
+        /// The node.
+        node: NodeName,
+        /// What it does.
+        role: crate::Role,
+    },
+    /// A manifest beside the cluster's file was not given.
+    #[error("manifest `{name}`: the text of {path} is missing")]
+    Manifest {
+        /// Its name.
+        name: crate::ManifestName,
+        /// Its path as the cluster's file names it.
+        path: String,
+    },
     /// The network interfaces given for a seed make no sense.
     #[error("network interfaces of node `{node}`: {fault}")]
     Nics {

@@ -24,6 +24,16 @@ pub enum Role {
     Controlplane,
     /// Runs pods.
     Worker,
+    /// A member of an etcd that control planes share.
+    Etcd,
+    /// Stands before the API servers.
+    Loadbalancer,
+    /// Issues certificates.
+    Ca,
+    /// Serves files.
+    Storage,
+    /// Administers clusters.
+    Admin,
 }
 
 /// What a file of an artifact is.
@@ -263,6 +273,11 @@ impl Role {
         match self {
             Self::Controlplane => "controlplane",
             Self::Worker => "worker",
+            Self::Etcd => "etcd",
+            Self::Loadbalancer => "loadbalancer",
+            Self::Ca => "ca",
+            Self::Storage => "storage",
+            Self::Admin => "admin",
         }
     }
 }

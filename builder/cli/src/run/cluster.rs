@@ -1,16 +1,17 @@
 //! `nodeimg cluster`: the cluster's file, and the folder of secrets beside it.
 
-use super::Host;
+use super::{Host, token};
 use crate::args::ClusterCommand;
-use crate::host::output::{self, Partial, Readers};
-use crate::host::{at, given, lock, usage};
+use crate::host::{at, given, lock, output, usage};
 use anyhow::{Context as _, Result};
-use cluster::{Cluster, ClusterName, RootSeed, Secrets, UnixTime};
+use cluster::{Cluster, ClusterName, RootSeed, Secrets, UnixTime, draw};
 use nodeimg::error::Error;
+use nodeimg::seed::Membership;
 use serde_json::json;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
 use std::io::Read as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// The file that is looked for where none is named.
@@ -22,8 +23,49 @@ const KUBERNETES: &str = "1.36";
 pub(super) fn run(host: &Host, command: ClusterCommand) -> Result<()> {
     match command {
         ClusterCommand::Init { name, file } => init(host, &name, &file),
-        ClusterCommand::Check { file } => check(host, &file),
+        ClusterCommand::Check(it) => check(host, &it.file),
+        ClusterCommand::Show { file, svg, mermaid } => {
+            let cluster = read(&file.file)?;
+            let drawing = if svg {
+                draw::svg(&cluster)
+            } else if mermaid {
+                draw::mermaid(&cluster)
+            } else {
+                draw::text(&cluster)
+            };
+            let event =
+                json!({ "event": "drawing", "cluster": cluster.name.to_string(), "text": drawing });
+            host.voice.result(drawing.trim_end(), &event)
+        }
+        ClusterCommand::Token { command } => token::run(host, command),
+        ClusterCommand::ExportKubeconfig { file, out } => {
+            export_kubeconfig(host, &file.file, out.as_deref())
+        }
     }
+}
+
+/// Makes a kubeconfig that is valid from now on, and prints or writes it.
+fn export_kubeconfig(host: &Host, file: &Path, out: Option<&Path>) -> Result<()> {
+    let Loaded {
+        cluster, secrets, ..
+    } = load(host, file)?;
+    let now = UnixTime(usage::unix_time());
+    let text = secrets
+        .admin_kubeconfig(&cluster, now)
+        .map_err(|err| Error::input(err.to_string()))?;
+    let Some(out) = out else {
+        let event = json!({ "event": "kubeconfig", "text": text.expose() });
+        return host.voice.result(text.expose().trim_end(), &event);
+    };
+    output::write_with_mode(out, 0o600, text.expose().as_bytes())?;
+    host.voice.result(
+        &format!(
+            "wrote {}, valid for a year: kubectl --kubeconfig {} get nodes",
+            out.display(),
+            out.display()
+        ),
+        &json!({ "event": "kubeconfig", "file": out.to_string_lossy() }),
+    )
 }
 
 /// Makes the file unless it exists, and the secrets unless they do.
@@ -44,7 +86,7 @@ fn init(host: &Host, name: &str, file: &Path) -> Result<()> {
     make_folder(&folder)?;
     // Of two that make secrets at once, the second finds those of the first.
     let _lock = lock::folder(&folder).with_context(|| format!("locking {}", folder.display()))?;
-    let stored = folder.join("secrets.toml");
+    let stored = folder.join(STORED);
     let made_secrets = !stored.exists();
     let secrets = if made_secrets {
         let mut seed = [0; 32];
@@ -108,13 +150,46 @@ fn check(host: &Host, file: &Path) -> Result<()> {
     host.voice.result(text.trim_end(), &json!({ "event": "cluster", "name": cluster.name.to_string(), "nodes": cluster.nodes.len(), "warnings": warnings }))
 }
 
-/// Reads a cluster and its secrets.
-pub(super) fn load(host: &Host, file: &Path) -> Result<(Cluster, Secrets)> {
+/// A cluster with all that is beside its file.
+pub(super) struct Loaded {
+    pub(super) cluster: Cluster,
+    pub(super) secrets: Secrets,
+    /// The text of manifests beside the file, by path.
+    manifests: BTreeMap<String, String>,
+}
+
+impl Loaded {
+    /// Lets somebody log in to every node.
+    pub(super) fn admit(&mut self, keys: &[String]) -> Result<()> {
+        for key in keys {
+            let key = key
+                .parse()
+                .map_err(|err| Error::input(format!("SSH key {key:?}")).because(err))?;
+            if !self.cluster.admin.ssh_keys.contains(&key) {
+                self.cluster.admin.ssh_keys.push(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what makes `node` one of the cluster.
+    pub(super) fn member<'a>(&'a self, node: &'a str) -> Membership<'a> {
+        Membership {
+            cluster: &self.cluster,
+            secrets: &self.secrets,
+            node: Some(node),
+            manifests: &self.manifests,
+        }
+    }
+}
+
+/// Reads a cluster, its secrets and its manifests.
+pub(super) fn load(host: &Host, file: &Path) -> Result<Loaded> {
     let cluster = read(file)?;
     for warning in cluster.warnings() {
         host.voice.note(&format!("{}: {warning}", file.display()));
     }
-    let stored = folder(file).join("secrets.toml");
+    let stored = folder(file).join(STORED);
     if !stored.exists() {
         return Err(Error::input(format!(
             "cluster {} has no secrets: {} does not exist",
@@ -125,8 +200,43 @@ pub(super) fn load(host: &Host, file: &Path) -> Result<(Cluster, Secrets)> {
         .into());
     }
     let secrets = secrets(&stored, &cluster)?;
-    Ok((cluster, secrets))
+    let mut manifests = BTreeMap::new();
+    for name in cluster.local_manifests() {
+        let path = file.with_file_name("").join(name);
+        manifests.insert(name.to_owned(), manifest(&path)?);
+    }
+    Ok(Loaded {
+        cluster,
+        secrets,
+        manifests,
+    })
 }
+
+/// Reads a manifest; one that no seed could hold is not read to its end.
+fn manifest(path: &Path) -> Result<String> {
+    let broken = || Error::input(format!("manifest {} cannot be read", path.display()));
+    let file = File::open(path).map_err(|err| broken().because(err))?;
+    let mut text = String::new();
+    let limit = cluster::seed::LIMIT_BYTES as u64;
+    file.take(limit + 1)
+        .read_to_string(&mut text)
+        .map_err(|err| broken().because(err))?;
+    if text.len() as u64 > limit {
+        let what = format!("manifest {} is larger than a seed can be", path.display());
+        return Err(Error::input(what)
+            .help("give it by `url` and `sha256`: then it travels in the control planes' image")
+            .into());
+    }
+    Ok(text)
+}
+
+/// Stores secrets that changed, and all that follows from them.
+pub(super) fn store(file: &Path, loaded: &Loaded) -> Result<()> {
+    write(&folder(file), &loaded.secrets, &loaded.cluster)
+}
+
+/// The file of the secrets folder from which all else follows.
+const STORED: &str = "secrets.toml";
 
 fn read(file: &Path) -> Result<Cluster> {
     let text = fs::read_to_string(file).map_err(|err| {
@@ -158,19 +268,13 @@ fn write(folder: &Path, secrets: &Secrets, cluster: &Cluster) -> Result<()> {
         let path = folder.join(&file.name);
         let parent = path.parent().unwrap_or(folder);
         make_folder(parent)?;
-        let partial = Partial::create(&path, Readers::Owner)?;
-        let out = partial.out().file();
-        out.set_permissions(Permissions::from_mode(file.mode.bits()))
-            .with_context(|| format!("protecting {}", path.display()))?;
-        std::io::Write::write_all(&mut &*out, file.content.expose().as_bytes())
-            .with_context(|| format!("writing {}", path.display()))?;
-        partial.finish()?;
+        output::write_with_mode(&path, file.mode.bits(), file.content.expose().as_bytes())?;
     }
     Ok(())
 }
 
 /// Makes a folder of secrets unless it is there.
-fn make_folder(path: &Path) -> Result<()> {
+pub(super) fn make_folder(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     Ok(made.map_err(at("make folder", path))?)
 }

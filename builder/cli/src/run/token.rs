@@ -83,10 +83,8 @@ fn revoke(host: &Host, name: &str, file: &Path) -> Result<()> {
         "revoked what only {name} knew: its join token {}, its SSH host key, its own certificates\n",
         old.id()
     );
-    let mut step = |it: &str| text.push_str(&format!("{it}\n"));
-    if !joins(&loaded, &node) {
-        text.push_str(&outlives(node.role, &name));
-    } else {
+    if joins(&loaded, &node) {
+        let mut step = |it: &str| text.push_str(&format!("{it}\n"));
         step(
             "cluster not formed yet: make all seeds anew (nodeimg build --per-node only-seed) and give the founder its own;",
         );
@@ -102,8 +100,8 @@ fn revoke(host: &Host, name: &str, file: &Path) -> Result<()> {
             file.display(),
             new.id()
         ));
-        text.push_str(&outlives(node.role, &name));
     }
+    text.push_str(&outlives(node.role, &name));
     let event =
         json!({ "event": "revoked", "node": name.to_string(), "old": old.id(), "new": new.id() });
     host.voice.result(text.trim_end(), &event)

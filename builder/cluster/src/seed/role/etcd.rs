@@ -52,13 +52,9 @@ enum Scalar<'a> {
 
 impl<'a> Scalar<'a> {
     fn of(text: &'a str) -> Self {
-        if let Ok(it) = text.parse() {
-            Self::Boolean(it)
-        } else if let Ok(it) = text.parse() {
-            Self::Integer(it)
-        } else {
-            Self::Text(text)
-        }
+        let boolean = text.parse().map(Self::Boolean);
+        let integer = || text.parse().map(Self::Integer);
+        boolean.or_else(|_| integer()).unwrap_or(Self::Text(text))
     }
 }
 

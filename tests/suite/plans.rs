@@ -46,6 +46,8 @@ pub(crate) fn repository() -> Repository {
     )
 }
 
+const KERNEL: &str = "5.15.0-1061-test";
+
 /// A lock of inputs that do not exist: their digests are those of their names.
 pub(crate) fn lock(profile: &profile::Profile) -> Lock {
     let locked = |name: &str| Locked {
@@ -63,14 +65,19 @@ pub(crate) fn lock(profile: &profile::Profile) -> Lock {
         profile: profile.name.clone(),
         profile_digest: profile_digest(profile),
         time: 1_785_542_400,
-        kubernetes: "1.36.2".to_owned(),
+        kubernetes: profile.kubernetes.as_ref().map(|_| "1.36.2".to_owned()),
         base: locked("base"),
         signers: Vec::new(),
-        kernel: "5.15.0-1061-test".to_owned(),
-        packages: vec![
-            package("containerd.io", "2.1.4-1"),
-            package("kubeadm", "1.36.2-1.1"),
-        ],
+        kernel: KERNEL.to_owned(),
+        // As if nothing depended on anything.
+        packages: profile
+            .install
+            .iter()
+            .map(|it| {
+                let name = it.split('=').next().unwrap_or(it);
+                package(&name.replace("{kernel}", KERNEL), "1.0-1")
+            })
+            .collect(),
         files: Vec::new(),
     }
 }

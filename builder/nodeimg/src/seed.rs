@@ -202,12 +202,18 @@ pub fn seed(
     member: &Membership<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>> {
     let node = node(profile, member.cluster, member.node)?;
+    // A machine without Kubernetes is told the first release its cluster allows: kubeadm has no part in it.
+    let allowed = member.cluster.kubernetes.to_string();
+    let first = match allowed.split('.').count() {
+        2 => format!("v{allowed}.0"),
+        _ => format!("v{allowed}"),
+    };
+    let release = lock.kubernetes.as_ref().unwrap_or(&first);
     let order = cluster::seed::Order {
         cluster: member.cluster,
         secrets: member.secrets,
         node: &node,
-        release: lock
-            .kubernetes
+        release: release
             .parse()
             .map_err(input("the locked version of Kubernetes"))?,
         nics: &nics(profile)?,

@@ -108,16 +108,14 @@ fn seed_place(profile: &Profile) -> SeedPlace {
 
 fn values(profile: &Profile, lock: &Lock) -> Values {
     Values {
-        kubernetes: KubernetesValues {
-            version: lock.kubernetes.clone(),
-            minor: lock
+        kubernetes: lock.kubernetes.as_ref().map(|version| KubernetesValues {
+            version: version.clone(),
+            minor: version.splitn(3, '.').take(2).collect::<Vec<_>>().join("."),
+            pause_image: profile
                 .kubernetes
-                .splitn(3, '.')
-                .take(2)
-                .collect::<Vec<_>>()
-                .join("."),
-            pause_image: profile.kubernetes.pause_image.clone(),
-        },
+                .as_ref()
+                .and_then(|it| it.pause_image.clone()),
+        }),
         profile: ProfileValues {
             name: profile.name.clone(),
             role: profile.role.name().to_owned(),

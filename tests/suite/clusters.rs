@@ -6,6 +6,7 @@ use nodeimg::plan::{self, Order};
 use nodeimg::profile;
 use nodeimg::seed::{self, Membership};
 use nodeimg::shelf::Shelf as _;
+use std::collections::BTreeMap;
 
 const NAMES: [&str; 5] = [
     "cka-simple",
@@ -16,9 +17,15 @@ const NAMES: [&str; 5] = [
 ];
 
 fn text(name: &str) -> String {
-    let path = format!("profiles/clusters/{name}.toml");
+    file(&format!("{name}.toml"))
+}
+
+/// Returns the text of a file beside the clusters.
+fn file(name: &str) -> String {
+    let path = format!("profiles/clusters/{name}");
     let bytes = repository()
         .read(&path)
+        .expect("it can be read")
         .unwrap_or_else(|| panic!("{path} is missing"));
     String::from_utf8(bytes).expect("UTF-8")
 }
@@ -42,6 +49,7 @@ fn every_cluster_is_known_and_has_a_page() {
     for name in NAMES {
         let page = shelf
             .read(&format!("docs/clusters/{name}.md"))
+            .expect("it can be read")
             .expect("a page");
         let page = String::from_utf8(page).expect("UTF-8");
         assert!(page.contains("## What differs from its origin"), "{name}");
@@ -60,6 +68,10 @@ fn every_node_has_a_shipped_profile_of_its_role_a_seed_and_a_plan() {
             RootSeed::new([7; 32]),
             UnixTime(1_795_000_000),
         );
+        let manifests: BTreeMap<String, String> = cluster
+            .local_manifests()
+            .map(|it| (it.to_owned(), file(it)))
+            .collect();
         for node in &cluster.nodes {
             let profile = profile::load(&shelf, node.profile.as_str())
                 .unwrap_or_else(|err| panic!("{name}, {}: {err}", node.name));
@@ -68,6 +80,7 @@ fn every_node_has_a_shipped_profile_of_its_role_a_seed_and_a_plan() {
                 cluster: &cluster,
                 secrets: &secrets,
                 node: Some(node.name.as_str()),
+                manifests: &manifests,
             };
             let seed = seed::seed(&profile, &lock, &member)
                 .unwrap_or_else(|err| panic!("{name}, {}: {err}", node.name));

@@ -258,5 +258,20 @@ fn a_live_cluster_is_told_tokens_by_a_manifest() {
     );
     assert!(!for_ever.expose().contains("expiration"));
     let first = limited.expose().split("---\n").nth(1).unwrap().to_owned();
-    expect_test::expect![[""]].assert_eq(&first);
+    expect_test::expect![[r#"
+        apiVersion: v1
+        kind: Secret
+        metadata:
+          name: bootstrap-token-taf1h1
+          namespace: kube-system
+        type: bootstrap.kubernetes.io/token
+        stringData:
+          description: node node01
+          token-id: taf1h1
+          token-secret: i0fto120m6nbv5tn
+          expiration: "2026-12-18T11:06:40Z"
+          usage-bootstrap-authentication: "true"
+          usage-bootstrap-signing: "true"
+          auth-extra-groups: system:bootstrappers:kubeadm:default-node-token
+    "#]].assert_eq(&first);
 }

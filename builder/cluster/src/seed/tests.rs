@@ -61,6 +61,7 @@ fn a_control_plane_carries_the_authorities_and_a_worker_none() {
             .replace("\n  \"", " \"")
     };
     expect![[r#"
+        /etc/machine-id "0444"
         /etc/hosts "0644"
         /etc/nodeimg/node.env "0644"
         /etc/nodeimg/kubeadm.yaml "0600"
@@ -74,6 +75,7 @@ fn a_control_plane_carries_the_authorities_and_a_worker_none() {
         /etc/nodeimg/pki/sa.pub "0644""#]]
     .assert_eq(&paths("controlplane"));
     expect![[r#"
+        /etc/machine-id "0444"
         /etc/hosts "0644"
         /etc/nodeimg/node.env "0644"
         /etc/nodeimg/kubeadm.yaml "0600""#]]
@@ -87,7 +89,7 @@ fn a_control_plane_carries_the_authorities_and_a_worker_none() {
 fn meta_data_changes_with_every_other_file() {
     let base = seed(&text(), "node01");
     expect![[r#"
-        instance-id: nodeimg-11b51d1951db713f
+        instance-id: nodeimg-9082b62d40727ab4
         local-hostname: node01
     "#]]
     .assert_eq(&base.meta_data);
@@ -379,12 +381,49 @@ fn paths(text: &str, node: &str) -> String {
 #[test]
 fn each_role_is_given_what_it_needs_and_no_more() {
     for (node, want) in [
-        ("cp1", expect![[""]]),
-        ("cp2", expect![[""]]),
-        ("etcd1", expect![[""]]),
-        ("w1", expect![[""]]),
-        ("admin1", expect![[""]]),
-        ("nfs", expect![[""]]),
+        ("cp1", expect![[r#"
+            kubeadm.yaml
+            patches/etcd000+strategic.yaml
+            pki/ca.crt
+            pki/ca.key
+            pki/front-proxy-ca.crt
+            pki/front-proxy-ca.key
+            pki/sa.key
+            pki/sa.pub
+            pki/etcd/ca.crt
+            pki/apiserver-etcd-client.crt
+            pki/apiserver-etcd-client.key
+            manifests/nodeimg-calico.yaml
+            manifests/nodeimg-calico-bgp.yaml
+            manifests/metallb.yaml
+            manifests/nodeimg-metallb.yaml
+            manifests.list"#]]),
+        ("cp2", expect![[r#"
+            kubeadm.yaml
+            patches/etcd000+strategic.yaml
+            pki/ca.crt
+            pki/ca.key
+            pki/front-proxy-ca.crt
+            pki/front-proxy-ca.key
+            pki/sa.key
+            pki/sa.pub
+            pki/etcd/ca.crt
+            pki/apiserver-etcd-client.crt
+            pki/apiserver-etcd-client.key"#]]),
+        ("etcd1", expect![[r#"
+            pki/etcd/ca.crt
+            pki/etcd/server.crt
+            pki/etcd/server.key
+            pki/etcd/peer.crt
+            pki/etcd/peer.key
+            pki/etcd/healthcheck-client.crt
+            pki/etcd/healthcheck-client.key
+            service/etcd.yaml"#]]),
+        ("w1", expect![[r#"
+            kubeadm.yaml
+            patches/etcd000+strategic.yaml"#]]),
+        ("admin1", expect!["admin.conf"]),
+        ("nfs", expect!["service/exports"]),
     ] {
         want.assert_eq(&paths(TEN, node));
     }
@@ -427,7 +466,16 @@ fn the_founder_applies_manifests_and_settings_in_order() {
         .split_once("- path: /etc/nodeimg/manifests.list")
         .unwrap();
     let (list, _) = list.split_once("\nruncmd:").unwrap();
-    expect![[""]].assert_eq(list);
+    expect![[r#"
+
+          owner: root:root
+          permissions: "0644"
+          content: |
+            operator /usr/lib/nodeimg/manifests/operator-001122334455.yaml
+            nodeimg-calico /etc/nodeimg/manifests/nodeimg-calico.yaml
+            nodeimg-calico-bgp /etc/nodeimg/manifests/nodeimg-calico-bgp.yaml
+            metallb /etc/nodeimg/manifests/metallb.yaml
+            nodeimg-metallb /etc/nodeimg/manifests/nodeimg-metallb.yaml"#]].assert_eq(list);
     let err = seed_of(TEN, "cp1", &Nics::virtualbox()).unwrap_err();
     expect!["manifest `metallb`: the text of metallb.yaml is missing"].assert_eq(&err.to_string());
 }
@@ -475,7 +523,28 @@ fn kube_vip_is_a_pod_of_every_control_plane() {
 
 #[test]
 fn routes_are_those_of_all_nodes_and_the_nodes_own() {
-    expect![[""]].assert_eq(&ten(TEN, "w1").unwrap().network_config);
+    expect![[r#"
+        version: 2
+        renderer: networkd
+        ethernets:
+          enp0s3:
+            optional: true
+            dhcp4: true
+            dhcp-identifier: mac
+            dhcp4-overrides:
+              route-metric: 100
+          enp0s8:
+            optional: true
+            dhcp4: true
+            dhcp-identifier: mac
+            dhcp4-overrides:
+              route-metric: 200
+            routes:
+            - to: 10.8.0.0/16
+              via: "10.0.0.8"
+            - to: 10.9.0.0/16
+              via: "10.0.0.9"
+    "#]].assert_eq(&ten(TEN, "w1").unwrap().network_config);
 }
 
 #[test]

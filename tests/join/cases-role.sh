@@ -2,12 +2,11 @@
 # Machines without a kubelet: what the seed says of their services is put in place and started. The seeds are the reviewed ones
 # of builder/cluster; haproxy and keepalived are this machine's own.
 
-# seeded ROLE [LINE...]: what cloud-init writes on such a machine.
-seeded() {
+# service_seed ROLE [LINE...]: what cloud-init writes on such a machine.
+service_seed() {
     local role=$1
     shift
     seed "$role" serve "$@"
-    rm -rf /etc/nodeimg/kubeadm.yaml
     lan
 }
 serve() {
@@ -17,7 +16,7 @@ serve() {
 }
 
 case_a_load_balancer_starts_haproxy_and_keepalived() { # on a loadbalancer
-    seeded loadbalancer
+    service_seed loadbalancer
     serve
     equal "$(state phase)" serving
     has /etc/haproxy/haproxy.cfg 'bind 192.168.56.10:8405'
@@ -31,7 +30,7 @@ case_a_load_balancer_starts_haproxy_and_keepalived() { # on a loadbalancer
 }
 
 case_a_second_boot_changes_nothing() { # on a loadbalancer
-    seeded loadbalancer
+    service_seed loadbalancer
     serve
     : >/t/systemctl
     serve
@@ -40,7 +39,7 @@ case_a_second_boot_changes_nothing() { # on a loadbalancer
 }
 
 case_a_changed_seed_is_put_in_place() { # on a loadbalancer
-    seeded loadbalancer
+    service_seed loadbalancer
     serve
     sed -i 's/cp2 192.168.56.32/cp2 192.168.56.33/' /etc/nodeimg/service/haproxy.cfg
     : >/t/systemctl
@@ -51,7 +50,7 @@ case_a_changed_seed_is_put_in_place() { # on a loadbalancer
 }
 
 case_what_haproxy_refuses_is_said_and_not_put_in_place() { # on a loadbalancer
-    seeded loadbalancer NODEIMG_RETRY_FIRST=1
+    service_seed loadbalancer NODEIMG_RETRY_FIRST=1
     echo 'nonsense' >>/etc/nodeimg/service/haproxy.cfg
     setsid /usr/lib/nodeimg/serve >>/t/out 2>&1 &
     pid=$!
@@ -62,7 +61,7 @@ case_what_haproxy_refuses_is_said_and_not_put_in_place() { # on a loadbalancer
 }
 
 case_a_service_waits_for_its_address() { # on a loadbalancer
-    seeded loadbalancer
+    service_seed loadbalancer
     ip addr del 192.168.56.10/24 dev enp0s8
     setsid /usr/lib/nodeimg/serve >>/t/out 2>&1 &
     pid=$!
@@ -73,13 +72,13 @@ case_a_service_waits_for_its_address() { # on a loadbalancer
 }
 
 case_an_image_of_another_role_is_refused() { # on a storage
-    seeded loadbalancer
+    service_seed loadbalancer
     serve 78
     equal "$(state phase)" misconfigured
 }
 
 case_storage_makes_its_folders_and_exports_them() { # on a storage
-    seeded storage
+    service_seed storage
     serve
     [ -d /srv/nfs ] || fail 'the first folder is missing'
     [ -d /srv/backup ] || fail 'the second folder is missing'
@@ -89,7 +88,7 @@ case_storage_makes_its_folders_and_exports_them() { # on a storage
 }
 
 case_etcd_has_its_keys_to_itself() { # on a etcd
-    seeded etcd
+    service_seed etcd
     serve
     has /etc/etcd/etcd.yaml 'https://192.168.56.10:2379'
     mode 600 /etc/etcd/pki/server.key
@@ -99,7 +98,7 @@ case_etcd_has_its_keys_to_itself() { # on a etcd
 }
 
 case_step_ca_has_the_key_of_its_authority() { # on a ca
-    seeded ca
+    service_seed ca
     serve
     has /etc/step-ca/ca.json '"address": "192.168.56.10:443"'
     equal "$(stat -c '%U %a' /etc/step-ca/intermediate.key)" 'step-ca 600'
@@ -108,7 +107,7 @@ case_step_ca_has_the_key_of_its_authority() { # on a ca
 
 case_the_administrator_gets_a_kubeconfig_once() { # on a admin
     useradd --create-home jane
-    seeded admin NODEIMG_ADMIN=jane
+    service_seed admin NODEIMG_ADMIN=jane
     serve
     equal "$(stat -c '%U %a' /home/jane/.kube/config)" 'jane 600'
     gone /etc/nodeimg/admin.conf

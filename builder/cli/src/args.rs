@@ -42,6 +42,9 @@ pub(crate) struct Global {
     /// Trust the keys of FILE as key NAME instead of the shipped fingerprints, for a mirror that signs for itself
     #[arg(long, global = true, value_name = "NAME=FILE")]
     pub(crate) key: Vec<String>,
+    /// Take the passphrase of a cluster's secrets from the first line of FILE, instead of asking for it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Print events and results as JSON lines on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -64,6 +67,8 @@ pub(crate) enum Command {
     Profiles(Profiles),
     /// Make and check the file that describes a cluster
     Cluster(Cluster),
+    /// Check that a running cluster works: API, etcd, nodes, and pods that call each other
+    VerifyCluster(VerifyCluster),
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +167,32 @@ pub(crate) struct Profiles {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = VERIFY)]
+pub(crate) struct VerifyCluster {
+    /// How to reach it: what `nodeimg cluster export-kubeconfig` writes
+    #[arg(value_name = "KUBECONFIG")]
+    pub(crate) kubeconfig: PathBuf,
+    /// Look only; start no pods
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// The cluster's file: its nodes with a kubelet must all have joined [default: cluster.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cluster: Option<PathBuf>,
+    /// What the pods run: agnhost, from a registry of your own
+    #[arg(long, value_name = "IMAGE", default_value = nodeimg::health::PROBE_IMAGE)]
+    pub(crate) image: String,
+    /// Seconds to wait for the pods
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) timeout: u64,
+}
+
+const VERIFY: &str = "\
+A pod is started on every node, in a namespace that is removed afterwards. Each calls the next node's pod by its address (the
+pods' network) and all of them by name (DNS, services). Exit code 0 if all is well, 2 if something is not.
+
+  nodeimg cluster export-kubeconfig --out admin.conf && nodeimg verify-cluster admin.conf";
+
+#[derive(Debug, Args)]
 pub(crate) struct Cluster {
     #[command(subcommand)]
     pub(crate) command: ClusterCommand,
@@ -177,6 +208,9 @@ pub(crate) enum ClusterCommand {
         /// The file to make; one that exists is kept, and its secrets are made if they are missing
         #[arg(long, default_value = "cluster.toml", value_name = "FILE")]
         file: PathBuf,
+        /// Keep the secrets under a passphrase; those that are there in plain are sealed
+        #[arg(long)]
+        encrypt: bool,
     },
     /// Check cluster.toml and print what is in it
     Check(ClusterFile),

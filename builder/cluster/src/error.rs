@@ -102,6 +102,14 @@ pub enum Error {
         /// What is wrong and what to do.
         fault: Fault,
     },
+    /// A kubeconfig file that cannot be used; its text is never repeated.
+    #[error("{file} is no kubeconfig for this: {what}")]
+    Kubeconfig {
+        /// The file's name as the caller gave it.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The cluster has no node of this name.
     #[error("no node `{node}` in cluster `{cluster}`; its nodes are {known}")]
     UnknownNode {

@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod hex;
 pub mod kubeadm;
+pub mod kubeconfig;
 mod label;
 mod model;
 mod name;

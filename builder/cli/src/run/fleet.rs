@@ -4,6 +4,7 @@ use super::Host;
 use super::build::{self, Built, Goal};
 use super::cluster::{self, Loaded};
 use super::select::{self, Selected};
+use super::vault;
 use crate::args::{Build, PerNode};
 use crate::host::output;
 use crate::host::usage::Stopwatch;
@@ -155,7 +156,7 @@ fn write_seed(
 ) -> Result<Vec<PathBuf>> {
     let folder = out.join("seeds");
     let own = folder.join(node.name.as_str());
-    cluster::make_folder(&own)?;
+    vault::make_folder(&own)?;
     for (name, bytes) in files {
         output::write_with_mode(&own.join(name), 0o600, bytes)?;
     }

@@ -77,7 +77,7 @@ fn revoke(host: &Host, name: &str, file: &Path) -> Result<()> {
         .clone();
     let old = loaded.secrets.node_token(&name);
     loaded.secrets.revoke(&name);
-    store(file, &loaded)?;
+    store(host, file, &loaded)?;
     let new = loaded.secrets.node_token(&name);
     let mut text = format!(
         "revoked what only {name} knew: its join token {}, its SSH host key, its own certificates\n",

@@ -35,7 +35,7 @@ fn cluster() -> Cluster {
 
 #[test]
 fn a_terminal_shows_tiers_and_ports() {
-    expect![[r#"
+    expect![[r"
         cluster ten, Kubernetes 1.36
           endpoint  10.0.0.4:6443
           nodes     10.0.0.0/24
@@ -67,7 +67,8 @@ fn a_terminal_shows_tiers_and_ports() {
           └─ nfs.example.org    10.0.0.7   storage-arm64
         admin
           └─ end.example.org    by DHCP    admin-amd64
-    "#]].assert_eq(&text(&cluster()));
+    "]]
+    .assert_eq(&text(&cluster()));
 }
 
 #[test]
@@ -104,7 +105,8 @@ fn mermaid_is_a_flowchart_of_the_tiers() {
           worker -->|6443| loadbalancer
           admin -->|6443| loadbalancer
           worker -->|2049| storage
-    "#]].assert_eq(&mermaid(&cluster()));
+    "#]]
+    .assert_eq(&mermaid(&cluster()));
 }
 
 #[test]

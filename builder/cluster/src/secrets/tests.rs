@@ -273,5 +273,6 @@ fn a_live_cluster_is_told_tokens_by_a_manifest() {
           usage-bootstrap-authentication: "true"
           usage-bootstrap-signing: "true"
           auth-extra-groups: system:bootstrappers:kubeadm:default-node-token
-    "#]].assert_eq(&first);
+    "#]]
+    .assert_eq(&first);
 }

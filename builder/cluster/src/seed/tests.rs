@@ -381,7 +381,9 @@ fn paths(text: &str, node: &str) -> String {
 #[test]
 fn each_role_is_given_what_it_needs_and_no_more() {
     for (node, want) in [
-        ("cp1", expect![[r#"
+        (
+            "cp1",
+            expect![[r#"
             kubeadm.yaml
             patches/etcd000+strategic.yaml
             pki/ca.crt
@@ -397,8 +399,11 @@ fn each_role_is_given_what_it_needs_and_no_more() {
             manifests/nodeimg-calico-bgp.yaml
             manifests/metallb.yaml
             manifests/nodeimg-metallb.yaml
-            manifests.list"#]]),
-        ("cp2", expect![[r#"
+            manifests.list"#]],
+        ),
+        (
+            "cp2",
+            expect![[r#"
             kubeadm.yaml
             patches/etcd000+strategic.yaml
             pki/ca.crt
@@ -409,8 +414,11 @@ fn each_role_is_given_what_it_needs_and_no_more() {
             pki/sa.pub
             pki/etcd/ca.crt
             pki/apiserver-etcd-client.crt
-            pki/apiserver-etcd-client.key"#]]),
-        ("etcd1", expect![[r#"
+            pki/apiserver-etcd-client.key"#]],
+        ),
+        (
+            "etcd1",
+            expect![[r#"
             pki/etcd/ca.crt
             pki/etcd/server.crt
             pki/etcd/server.key
@@ -418,10 +426,14 @@ fn each_role_is_given_what_it_needs_and_no_more() {
             pki/etcd/peer.key
             pki/etcd/healthcheck-client.crt
             pki/etcd/healthcheck-client.key
-            service/etcd.yaml"#]]),
-        ("w1", expect![[r#"
+            service/etcd.yaml"#]],
+        ),
+        (
+            "w1",
+            expect![[r#"
             kubeadm.yaml
-            patches/etcd000+strategic.yaml"#]]),
+            patches/etcd000+strategic.yaml"#]],
+        ),
         ("admin1", expect!["admin.conf"]),
         ("nfs", expect!["service/exports"]),
     ] {
@@ -475,7 +487,8 @@ fn the_founder_applies_manifests_and_settings_in_order() {
             nodeimg-calico /etc/nodeimg/manifests/nodeimg-calico.yaml
             nodeimg-calico-bgp /etc/nodeimg/manifests/nodeimg-calico-bgp.yaml
             metallb /etc/nodeimg/manifests/metallb.yaml
-            nodeimg-metallb /etc/nodeimg/manifests/nodeimg-metallb.yaml"#]].assert_eq(list);
+            nodeimg-metallb /etc/nodeimg/manifests/nodeimg-metallb.yaml"#]]
+    .assert_eq(list);
     let err = seed_of(TEN, "cp1", &Nics::virtualbox()).unwrap_err();
     expect!["manifest `metallb`: the text of metallb.yaml is missing"].assert_eq(&err.to_string());
 }
@@ -544,7 +557,8 @@ fn routes_are_those_of_all_nodes_and_the_nodes_own() {
               via: "10.0.0.8"
             - to: 10.9.0.0/16
               via: "10.0.0.9"
-    "#]].assert_eq(&ten(TEN, "w1").unwrap().network_config);
+    "#]]
+    .assert_eq(&ten(TEN, "w1").unwrap().network_config);
 }
 
 #[test]

@@ -63,11 +63,10 @@ fn first_line(file: &Path) -> Result<String> {
 
 fn typed(purpose: Purpose) -> Result<String> {
     let open = || File::options().read(true).write(true).open(TERMINAL);
-    let terminal = open().map_err(|err| {
+    let terminal = open().map_err(|_| {
         Error::input(
             "the cluster's secrets need a passphrase, and there is no terminal to type it at",
         )
-        .because(err)
         .help("--passphrase-file names a file whose first line it is")
     })?;
     let text = ask(&terminal, "Passphrase of the cluster's secrets: ")?;
@@ -84,8 +83,9 @@ fn ask(terminal: &File, question: &str) -> Result<String> {
     let mut hidden = shown.clone();
     hidden.local_modes -= LocalModes::ECHO;
     let mut out = terminal;
-    out.write_all(question.as_bytes()).map_err(failed)?;
+    // First unseen, then asked: what is typed at the question is all read, and none of it shown.
     tcsetattr(terminal, OptionalActions::Flush, &hidden).map_err(|err| failed(err.into()))?;
+    out.write_all(question.as_bytes()).map_err(failed)?;
     let mut line = String::new();
     let read = BufReader::new(terminal).read_line(&mut line);
     tcsetattr(terminal, OptionalActions::Now, &shown).map_err(|err| failed(err.into()))?;

@@ -91,12 +91,18 @@ def workers_first(world, _long):
     claim(first.identity() == was, f"{first.name} is another after it was flashed: {was}, {first.identity()}")
 
 
+def manifests(plane, *names):
+    """Gives the first control plane manifests to apply, in this order."""
+    for name in names:
+        plane.write(f"etc/nodeimg/manifests/{name}.yaml", f"kind: ConfigMap\napiVersion: v1\nmetadata: {{name: {name}}}\n")
+    plane.write("etc/nodeimg/manifests.list", "".join(f"{name} /etc/nodeimg/manifests/{name}.yaml\n" for name in names))
+
+
 def control_plane_first(world, _long):
     """The other order, and the NAT's card second: no node takes its address."""
     nodes = world.cluster(1, 2, cards=("enp0s8", "enp0s3"))
     plane, *workers = nodes
-    plane.write("etc/nodeimg/manifests/20-addon.yaml", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: addon}\n")
-    plane.write("etc/nodeimg/manifests/10-cni.yaml", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: cni}\n")
+    manifests(plane, "cni", "addon")
     plane.start()
     plane.phase("joined")
     for node in workers:
@@ -108,7 +114,7 @@ def control_plane_first(world, _long):
         claim("10.0.2.15/24" in addresses, f"{node.name}: its NAT card has no address, so that nothing was tried: {addresses}")
     joined_once(nodes)
     applied = [it.split()[1] for it in (plane.read("var/lib/kubeadm-double/applied.log") or "").splitlines()]
-    claim(applied == ["10-cni.yaml", "20-addon.yaml"], f"applied: {applied}")
+    claim(applied == ["cni.yaml", "addon.yaml"], f"applied: {applied}")
 
 
 def members(plane):
@@ -156,14 +162,14 @@ def power_cut_while_forming(world, _long):
     """The power goes at many moments of init; each time the next start goes on, and what others may depend on is never undone."""
     nodes = world.cluster(1, 1)
     plane, worker = nodes
-    plane.write("etc/nodeimg/manifests/10-cni.yaml", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: cni}\n")
+    manifests(plane, "cni")
     worker.start()
     for moment in ("certs", "kubelet-start", "wait-control-plane"):
         plane.hold_at(moment)
         plane.start()
         plane.cut_power_at(moment)
         claim(plane.read("var/lib/nodeimg/formed") is None, f"formed at {moment}")
-    for moment in ("upload-config", "addon", "applied 10-cni.yaml"):
+    for moment in ("upload-config", "addon", "applied cni.yaml"):
         plane.hold_at(moment)
         plane.start()
         plane.cut_power_at(moment)

@@ -12,9 +12,12 @@ seed() {
     printf '%s\n' "NODEIMG_CLUSTER='demo'" "NODEIMG_NODE='n1'" "NODEIMG_ROLE='$role'" "NODEIMG_ACTION='$action'" \
         "NODEIMG_NODE_CIDR='192.168.56.0/24'" "NODEIMG_ADDRESS=''" "NODEIMG_ENDPOINT='192.168.56.10:6443'" \
         "NODEIMG_KUBERNETES_VERSION='v1.36.2'" NODEIMG_CLOCK_WAIT=5 "$@" >/etc/nodeimg/node.env
-    kubeadm_file "$action" >/etc/nodeimg/kubeadm.yaml
-    authorities
-    [ "$role" = controlplane ] || rm -r /etc/nodeimg/pki
+    case $role in controlplane | worker)
+        kubeadm_file "$action" >/etc/nodeimg/kubeadm.yaml
+        authorities
+        ;;
+    esac
+    [ "$role" != worker ] || rm -r /etc/nodeimg/pki
     touch /t/containerd /t/synchronised /t/calls
 }
 

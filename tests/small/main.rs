@@ -6,10 +6,13 @@
 
 mod damage;
 mod fault;
+mod fleet;
 mod full;
 mod kills;
 mod privilege;
 mod race;
 mod same;
+mod sealed;
 mod usage;
+mod verify;
 mod world;

@@ -54,7 +54,7 @@ fn what_is_asked_wrongly_is_exit_code_1_with_place_and_help() {
         ),
         (&["show", "pipe"], &["pipe is no regular file"]),
         (&["show", "garbage"], &["error: "]),
-        (&["build"], &["--profile"]),
+        (&["plan"], &["no profile was named", "--profile"]),
         (
             &["build", "--profile", "vn"],
             &["there is no profile \"vn\"", "help: known are"],

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The repository as a shelf.
-struct Repository(PathBuf);
+pub(crate) struct Repository(PathBuf);
 
 impl Shelf for Repository {
     fn read(&self, path: &str) -> nodeimg::error::Result<Option<Vec<u8>>> {
@@ -37,7 +37,7 @@ impl Shelf for Repository {
     }
 }
 
-fn repository() -> Repository {
+pub(crate) fn repository() -> Repository {
     Repository(
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
@@ -46,8 +46,10 @@ fn repository() -> Repository {
     )
 }
 
+const KERNEL: &str = "5.15.0-1061-test";
+
 /// A lock of inputs that do not exist: their digests are those of their names.
-fn lock(profile: &profile::Profile) -> Lock {
+pub(crate) fn lock(profile: &profile::Profile) -> Lock {
     let locked = |name: &str| Locked {
         url: format!("test:{name}"),
         sha256: Digest::of(name.as_bytes()),
@@ -63,14 +65,19 @@ fn lock(profile: &profile::Profile) -> Lock {
         profile: profile.name.clone(),
         profile_digest: profile_digest(profile),
         time: 1_785_542_400,
-        kubernetes: "1.36.2".to_owned(),
+        kubernetes: profile.kubernetes.as_ref().map(|_| "1.36.2".to_owned()),
         base: locked("base"),
         signers: Vec::new(),
-        kernel: "5.15.0-1061-test".to_owned(),
-        packages: vec![
-            package("containerd.io", "2.1.4-1"),
-            package("kubeadm", "1.36.2-1.1"),
-        ],
+        kernel: KERNEL.to_owned(),
+        // As if nothing depended on anything.
+        packages: profile
+            .install
+            .iter()
+            .map(|it| {
+                let name = it.split('=').next().unwrap_or(it);
+                package(&name.replace("{kernel}", KERNEL), "1.0-1")
+            })
+            .collect(),
         files: Vec::new(),
     }
 }

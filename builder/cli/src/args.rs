@@ -19,6 +19,7 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   nodeimg cluster init home                     make cluster.toml and the cluster's secrets
+  nodeimg build --cluster cluster.toml          an image for each role, and a seed for each node
   nodeimg build --profile worker-arm64          an SD-card image, out/worker-arm64.img
   nodeimg build --profile worker-amd64          a VirtualBox appliance, out/worker-amd64.ova
   nodeimg build --profile controlplane-amd64 --format qcow2 --format raw
@@ -41,6 +42,9 @@ pub(crate) struct Global {
     /// Trust the keys of FILE as key NAME instead of the shipped fingerprints, for a mirror that signs for itself
     #[arg(long, global = true, value_name = "NAME=FILE")]
     pub(crate) key: Vec<String>,
+    /// Take the passphrase of a cluster's secrets from the first line of FILE, instead of asking for it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Print events and results as JSON lines on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -63,37 +67,67 @@ pub(crate) enum Command {
     Profiles(Profiles),
     /// Make and check the file that describes a cluster
     Cluster(Cluster),
+    /// Check that a running cluster works: API, etcd, nodes, and pods that call each other
+    VerifyCluster(VerifyCluster),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Select {
     /// What to build: a file of profiles/ without `.toml`
     #[arg(long, short, value_name = "NAME")]
-    pub(crate) profile: String,
+    pub(crate) profile: Option<String>,
     /// The lock [default: locks/<profile>.lock]; made if it does not exist
     #[arg(long, value_name = "FILE")]
     pub(crate) lock: Option<PathBuf>,
     /// The cluster the node belongs to [default: cluster.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub(crate) cluster: Option<PathBuf>,
-    /// Which of the cluster's nodes this is, where several have the profile
+    /// Which of the cluster's nodes this is, where several have the profile; without --profile, may be given often
     #[arg(long, value_name = "NAME")]
-    pub(crate) node: Option<String>,
+    pub(crate) node: Vec<String>,
     /// A public key that may log in, or a file of such keys; may be given often
     #[arg(long, value_name = "KEY|FILE")]
     pub(crate) ssh_key: Vec<String>,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = FLEET)]
 pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) select: Select,
+    /// Without --profile: what is made of each node
+    #[arg(long, value_enum, default_value_t = PerNode::Seed, value_name = "WHAT")]
+    pub(crate) per_node: PerNode,
     /// What to write, several if given often [default: the profile's]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub(crate) format: Vec<FormatArg>,
     /// Folder of the artifacts
     #[arg(long, short, default_value = "out", value_name = "DIR")]
     pub(crate) out: PathBuf,
+}
+
+const FLEET: &str = "\
+Without --profile, all nodes of the cluster are built, or those named by --node. An image is large and the same for all
+nodes of a profile, so each is built once and holds no secret; what makes it a node is its seed, a few kilobytes:
+
+  Raspberry Pi   flash OUT/PROFILE.img, then copy OUT/seeds/NODE/* onto the card's partition system-boot
+  VirtualBox     import OUT/PROFILE.ova once a node, then attach OUT/seeds/NODE.vmdk (it needs NODE.img beside it):
+                   VBoxManage storagectl VM --name SATA --portcount 2
+                   VBoxManage storageattach VM --storagectl SATA --port 1 --type hdd --medium OUT/seeds/NODE.vmdk
+  QEMU           -drive file=OUT/seeds/NODE.img,format=raw,if=virtio beside the node's disk
+
+--per-node image writes a whole artifact for each node instead, its seed inside; --per-node only-seed leaves the images out,
+for a change of the cluster's file after they were built. Seeds hold secrets: they are 0600, and who has one is that node.";
+
+/// What is made of each node of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PerNode {
+    /// Its seed, beside one image for each profile
+    Seed,
+    /// A whole image
+    Image,
+    /// Its seed, and no image
+    OnlySeed,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -133,6 +167,32 @@ pub(crate) struct Profiles {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = VERIFY)]
+pub(crate) struct VerifyCluster {
+    /// How to reach it: what `nodeimg cluster export-kubeconfig` writes
+    #[arg(value_name = "KUBECONFIG")]
+    pub(crate) kubeconfig: PathBuf,
+    /// Look only; start no pods
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// The cluster's file: its nodes with a kubelet must all have joined [default: cluster.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cluster: Option<PathBuf>,
+    /// What the pods run: agnhost, from a registry of your own
+    #[arg(long, value_name = "IMAGE", default_value = nodeimg::health::PROBE_IMAGE)]
+    pub(crate) image: String,
+    /// Seconds to wait for the pods
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) timeout: u64,
+}
+
+const VERIFY: &str = "\
+A pod is started on every node, in a namespace that is removed afterwards. Each calls the next node's pod by its address (the
+pods' network) and all of them by name (DNS, services). Exit code 0 if all is well, 2 if something is not.
+
+  nodeimg cluster export-kubeconfig --out admin.conf && nodeimg verify-cluster admin.conf";
+
+#[derive(Debug, Args)]
 pub(crate) struct Cluster {
     #[command(subcommand)]
     pub(crate) command: ClusterCommand,
@@ -148,13 +208,58 @@ pub(crate) enum ClusterCommand {
         /// The file to make; one that exists is kept, and its secrets are made if they are missing
         #[arg(long, default_value = "cluster.toml", value_name = "FILE")]
         file: PathBuf,
+        /// Keep the secrets under a passphrase; those that are there in plain are sealed
+        #[arg(long)]
+        encrypt: bool,
     },
     /// Check cluster.toml and print what is in it
-    Check {
-        /// The file
-        #[arg(long, default_value = "cluster.toml", value_name = "FILE")]
-        file: PathBuf,
+    Check(ClusterFile),
+    /// Draw the cluster: its tiers, nodes and ports
+    Show {
+        #[command(flatten)]
+        file: ClusterFile,
+        /// Draw as SVG
+        #[arg(long, conflicts_with = "mermaid")]
+        svg: bool,
+        /// Draw as a Mermaid flowchart
+        #[arg(long)]
+        mermaid: bool,
     },
+    /// List the nodes' join tokens, or make a lost node's worthless
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Print a kubeconfig with full rights, valid for a year from now
+    ExportKubeconfig {
+        #[command(flatten)]
+        file: ClusterFile,
+        /// Write it into this file, 0600, instead of printing it
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// List each node's token by its public half, and how long it is accepted
+    List(ClusterFile),
+    /// Make a node's own secrets anew, so that what its lost card holds is worthless
+    Revoke {
+        /// The node
+        node: String,
+        #[command(flatten)]
+        file: ClusterFile,
+    },
+    /// Print the tokens as a manifest, for a cluster that is up and does not know them yet
+    Manifest(ClusterFile),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterFile {
+    /// The cluster's file
+    #[arg(long, default_value = "cluster.toml", value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 impl From<FormatArg> for nodeimg::profile::Format {

@@ -3,6 +3,7 @@
 //! Nothing here decides what an image is made of. What goes in was named by digest or signed; what comes out appears
 //! under its name whole or not at all.
 
+pub(crate) mod api;
 pub(crate) mod cache;
 pub(crate) mod config;
 pub(crate) mod embedded;
@@ -14,6 +15,7 @@ pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod mirror;
 pub(crate) mod output;
+pub(crate) mod passphrase;
 pub(crate) mod progress;
 pub(crate) mod usage;
 

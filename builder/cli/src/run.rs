@@ -2,8 +2,12 @@
 
 mod build;
 mod cluster;
+mod fleet;
 mod select;
 mod show;
+mod token;
+mod vault;
+mod verify;
 
 use crate::args::{Cli, Command, Global};
 use crate::host::cache::{self, Cache};
@@ -13,6 +17,7 @@ use crate::host::fetch::{Fetcher, Network, Patience};
 use crate::host::inputs::Inputs;
 use crate::host::interrupt;
 use crate::host::memory::Memory;
+use crate::host::passphrase::Passphrase;
 use crate::host::progress::{self, Report, Style};
 use crate::host::usage;
 use crate::report::Voice;
@@ -30,6 +35,7 @@ pub(crate) struct Host {
     keys: BTreeMap<String, KeySource>,
     report: Arc<dyn Report>,
     voice: Voice,
+    passphrase: Passphrase,
     jobs: NonZeroUsize,
 }
 
@@ -43,6 +49,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Show(it) => show::show(&host, &it),
         Command::Profiles(it) => show::profiles(&host, &it),
         Command::Cluster(it) => cluster::run(&host, it.command),
+        Command::VerifyCluster(it) => verify::run(&host, &it),
     }
 }
 
@@ -75,6 +82,7 @@ impl Host {
             keys: config.keys,
             report,
             voice,
+            passphrase: Passphrase::new(global.passphrase_file.clone()),
             jobs: global
                 .jobs
                 .and_then(|it| NonZeroUsize::new(it.into()))

@@ -7,6 +7,7 @@
 
 use cluster::seed::{NicConfig, NicRole, Nics, Order};
 use cluster::{RootSeed, Secrets, UnixTime};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
@@ -26,6 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         NicConfig::named(uplink, NicRole::Uplink),
         NicConfig::named(card, NicRole::Cluster),
     ])?;
+    let mut manifests = BTreeMap::new();
+    for name in cluster.local_manifests() {
+        let path = Path::new(file).with_file_name(name);
+        manifests.insert(name.to_owned(), std::fs::read_to_string(path)?);
+    }
     for node in &cluster.nodes {
         let seed = cluster::seed::render(&Order {
             cluster: &cluster,
@@ -33,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             node: &node.name,
             release: "v1.36.2".parse()?,
             nics: &nics,
+            manifests: &manifests,
         })?;
         let folder = Path::new(out).join(node.name.as_str());
         std::fs::create_dir_all(&folder)?;

@@ -102,6 +102,14 @@ pub enum Error {
         /// What is wrong and what to do.
         fault: Fault,
     },
+    /// A kubeconfig file that cannot be used; its text is never repeated.
+    #[error("{file} is no kubeconfig for this: {what}")]
+    Kubeconfig {
+        /// The file's name as the caller gave it.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The cluster has no node of this name.
     #[error("no node `{node}` in cluster `{cluster}`; its nodes are {known}")]
     UnknownNode {
@@ -123,6 +131,22 @@ pub enum Error {
         cluster: String,
         /// What the cluster file says.
         wanted: crate::KubernetesVersion,
+    },
+    /// The node runs no kubelet, so kubeadm has nothing to do on it.
+    #[error("node `{node}` is a {}: no kubelet, so no kubeadm file", role.as_str())]
+    NoKubelet {
+        /// The node.
+        node: NodeName,
+        /// What it does.
+        role: crate::Role,
+    },
+    /// A manifest beside the cluster's file was not given.
+    #[error("manifest `{name}`: the text of {path} is missing")]
+    Manifest {
+        /// Its name.
+        name: crate::ManifestName,
+        /// Its path as the cluster's file names it.
+        path: String,
     },
     /// The network interfaces given for a seed make no sense.
     #[error("network interfaces of node `{node}`: {fault}")]

@@ -1,22 +1,28 @@
 //! `cluster.toml`: from TOML 1.0 text to a [`Cluster`], with the line and column of everything that is wrong.
 //!
-//! The structs here mirror the file and stay private; unknown keys are refused with a suggestion. Values are read one by one and
+//! `tables` mirrors the file and stays private; unknown keys are refused with a suggestion. Values are read one by one and
 //! their faults collected; what stands between values is checked in `check`.
 
+mod addons;
 mod check;
+mod kubeadm;
 mod suggest;
+mod tables;
 
 use core::net::Ipv4Addr;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::str::FromStr;
 
-use serde::Deserialize;
 use toml::Spanned;
 
+use self::addons::{DraftBalancer, DraftManifest, DraftRoute};
+use self::tables::{ClusterFile, NodeTable};
 use crate::error::{Error, Fault, Place, Problem, Problems};
 use crate::{
-    Admin, Cidr, Cluster, ClusterName, Cni, DnsName, Host, HostPort, KubernetesVersion, Mac,
-    Network, Node, NodeName, ProfileName, Role, SshKey, TokenTtl, UserName, net,
+    Admin, Cidr, Cluster, ClusterName, Cni, DnsName, Host, HostPort, KubernetesVersion, Label,
+    LoadBalancer, Mac, MetalLb, Network, Node, NodeName, ProfileName, Role, SshKey, Taint,
+    TokenTtl, UserName, VirtualAddress, net,
 };
 
 /// The port API servers listen on.
@@ -47,55 +53,6 @@ pub fn parse(text: &str, file: &str) -> Result<Cluster, Error> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClusterFile {
-    name: Spanned<String>,
-    kubernetes: Spanned<String>,
-    node_cidr: Spanned<String>,
-    pod_cidr: Option<Spanned<String>>,
-    service_cidr: Option<Spanned<String>>,
-    dns_domain: Option<Spanned<String>>,
-    node_domain: Option<Spanned<String>>,
-    endpoint: Option<Spanned<String>>,
-    cni: Option<Spanned<String>>,
-    token_ttl: Option<Spanned<String>>,
-    #[serde(default)]
-    time_servers: Vec<Spanned<String>>,
-    #[serde(default)]
-    admin: AdminTable,
-    #[serde(default)]
-    network: NetworkTable,
-    #[serde(default)]
-    node: Vec<Spanned<NodeTable>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct AdminTable {
-    user: Option<Spanned<String>>,
-    #[serde(default)]
-    ssh_keys: Vec<Spanned<String>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct NetworkTable {
-    gateway: Option<Spanned<String>>,
-    #[serde(default)]
-    nameservers: Vec<Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NodeTable {
-    name: Spanned<String>,
-    role: Spanned<String>,
-    profile: Spanned<String>,
-    address: Option<Spanned<String>>,
-    mac: Option<Spanned<String>>,
-}
-
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 struct At<T> {
@@ -105,12 +62,22 @@ struct At<T> {
 
 /// What could be read of a file; a value that is missing here was faulty and has its problem already.
 struct Draft {
+    kubernetes: Option<At<KubernetesVersion>>,
     node_cidr: Option<At<Cidr>>,
     pod_cidr: Option<At<Cidr>>,
     service_cidr: Option<At<Cidr>>,
+    node_domain: Option<At<DnsName>>,
     endpoint: Option<At<HostPort>>,
     endpoint_given: bool,
     gateway: Option<At<Ipv4Addr>>,
+    routes: Vec<DraftRoute>,
+    /// Where the word for the pods' network stands, and what it was.
+    cni: Option<At<Cni>>,
+    balancer: DraftBalancer,
+    metallb: Option<At<MetalLb>>,
+    manifests: Vec<DraftManifest>,
+    /// Tables of roles and where they stand.
+    tables: Vec<(&'static str, Role, Range<usize>)>,
     nodes: Vec<DraftNode>,
 }
 
@@ -122,6 +89,10 @@ struct DraftNode {
     address: Option<At<Ipv4Addr>>,
     address_given: bool,
     mac: Option<At<Mac>>,
+    kubernetes: Option<At<KubernetesVersion>>,
+    labels: At<Vec<Label>>,
+    taints: Option<At<Vec<Taint>>>,
+    routes: Vec<DraftRoute>,
 }
 
 struct Reader<'a> {
@@ -178,6 +149,16 @@ impl Reader<'_> {
         }
     }
 
+    /// Reads one value that may be absent.
+    fn maybe<T>(
+        &mut self,
+        key: &str,
+        text: Option<&Spanned<String>>,
+        read: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<At<T>> {
+        text.and_then(|it| self.value(key, it, read))
+    }
+
     fn list<T>(
         &mut self,
         key: &str,
@@ -213,28 +194,26 @@ impl Reader<'_> {
     fn cluster(&mut self) -> Option<Cluster> {
         let file = self.file()?;
         let name: Option<At<ClusterName>> = self.value("name", &file.name, str::parse);
-        let kubernetes: Option<At<KubernetesVersion>> =
-            self.value("kubernetes", &file.kubernetes, str::parse);
         let dns_domain: Option<At<DnsName>> =
             self.value_or("dns_domain", file.dns_domain.as_ref(), "cluster.local");
-        let node_domain = file
-            .node_domain
-            .as_ref()
-            .map(|it| self.value("node_domain", it, str::parse::<DnsName>));
-        let cni = match &file.cni {
-            Some(it) => self.value("cni", it, cni).map(|it| it.value),
-            None => Some(Cni::None),
-        };
         let token_ttl: Option<At<TokenTtl>> =
             self.value_or("token_ttl", file.token_ttl.as_ref(), "0s");
         let time_servers = self.list("time_servers", &file.time_servers, str::parse::<Host>);
         let user: Option<At<UserName>> = self.value_or("user", file.admin.user.as_ref(), "admin");
         let ssh_keys = self.list("ssh_keys", &file.admin.ssh_keys, str::parse::<SshKey>);
         let nameservers = self.list("nameservers", &file.network.nameservers, net::ipv4);
+        let etcd = self.etcd(file.etcd.as_ref());
+        let kubeadm = self.kubeadm(&file.kubeadm);
+        let has_storage =
+            |it: &Spanned<tables::NodeTable>| it.get_ref().role.get_ref() == "storage";
+        let storage = self.storage(file.storage.as_ref(), file.node.iter().any(has_storage));
+        let ca = self.ca(file.ca.as_ref());
         let draft = self.draft(&file);
         check::all(&draft, self);
 
-        let gateway = draft.gateway.as_ref().map(|it| it.value);
+        if !self.problems.is_empty() {
+            return None;
+        }
         let endpoint = match &draft.endpoint {
             Some(it) => it.value.clone(),
             None => default_endpoint(&draft)?,
@@ -242,17 +221,21 @@ impl Reader<'_> {
         let nodes: Option<Vec<Node>> = draft.nodes.into_iter().map(DraftNode::finish).collect();
         Some(Cluster {
             name: name?.value,
-            kubernetes: kubernetes?.value,
+            kubernetes: draft.kubernetes?.value,
             node_cidr: draft.node_cidr?.value,
             pod_cidr: draft.pod_cidr?.value,
             service_cidr: draft.service_cidr?.value,
             dns_domain: dns_domain?.value,
-            node_domain: match node_domain {
-                Some(it) => Some(it?.value),
-                None => None,
-            },
+            node_domain: draft.node_domain.map(|it| it.value),
             endpoint,
-            cni: cni?,
+            cni: draft.cni?.value,
+            load_balancer: draft.balancer.finish(),
+            etcd,
+            kubeadm,
+            manifests: draft.manifests.into_iter().map(|it| it.manifest).collect(),
+            metallb: draft.metallb.map(|it| it.value),
+            storage,
+            ca,
             token_ttl: token_ttl?.value,
             time_servers,
             admin: Admin {
@@ -260,25 +243,53 @@ impl Reader<'_> {
                 ssh_keys,
             },
             network: Network {
-                gateway,
+                gateway: draft.gateway.map(|it| it.value),
                 nameservers,
+                routes: draft.routes.iter().map(DraftRoute::finish).collect(),
             },
             nodes: nodes?,
         })
     }
 
     fn draft(&mut self, file: &ClusterFile) -> Draft {
-        let gateway = file.network.gateway.as_ref();
+        let balancer = file.loadbalancer.as_ref();
+        let has_balancers = file
+            .node
+            .iter()
+            .any(|it| it.get_ref().role.get_ref() == Role::LoadBalancer.as_str());
         Draft {
+            kubernetes: self.value("kubernetes", &file.kubernetes, str::parse),
             node_cidr: self.value("node_cidr", &file.node_cidr, str::parse),
             pod_cidr: self.value_or("pod_cidr", file.pod_cidr.as_ref(), "10.244.0.0/16"),
             service_cidr: self.value_or("service_cidr", file.service_cidr.as_ref(), "10.96.0.0/12"),
-            endpoint: file
-                .endpoint
-                .as_ref()
-                .and_then(|it| self.value("endpoint", it, str::parse)),
+            node_domain: self.maybe("node_domain", file.node_domain.as_ref(), str::parse),
+            endpoint: self.maybe("endpoint", file.endpoint.as_ref(), str::parse),
             endpoint_given: file.endpoint.is_some(),
-            gateway: gateway.and_then(|it| self.value("gateway", it, net::ipv4)),
+            gateway: self.maybe("gateway", file.network.gateway.as_ref(), net::ipv4),
+            routes: self.routes(&file.network.routes),
+            cni: self
+                .cni(file.cni.as_ref(), file.calico.as_ref())
+                .map(|value| At {
+                    value,
+                    span: file.cni.as_ref().map(Spanned::span).unwrap_or_default(),
+                }),
+            balancer: self.balancer(balancer.map(Spanned::get_ref), has_balancers),
+            metallb: file.metallb.as_ref().and_then(|it| {
+                let span = it.span();
+                self.metallb(it).map(|value| At { value, span })
+            }),
+            manifests: self.manifests(&file.manifest),
+            tables: [
+                (
+                    "storage",
+                    Role::Storage,
+                    file.storage.as_ref().map(Spanned::span),
+                ),
+                ("ca", Role::Ca, file.ca.as_ref().map(Spanned::span)),
+            ]
+            .into_iter()
+            .filter_map(|(name, role, span)| Some((name, role, span?)))
+            .collect(),
             nodes: file.node.iter().map(|it| self.node(it)).collect(),
         }
     }
@@ -292,15 +303,36 @@ impl Reader<'_> {
             profile: self
                 .value("profile", &table.profile, str::parse)
                 .map(|it| it.value),
-            address: table
-                .address
-                .as_ref()
-                .and_then(|it| self.value("address", it, net::ipv4)),
+            address: self.maybe("address", table.address.as_ref(), net::ipv4),
             address_given: table.address.is_some(),
-            mac: table
-                .mac
-                .as_ref()
-                .and_then(|it| self.value("mac", it, str::parse)),
+            mac: self.maybe("mac", table.mac.as_ref(), str::parse),
+            kubernetes: self.maybe("kubernetes", table.kubernetes.as_ref(), str::parse),
+            labels: self.labels(table.labels.as_ref()),
+            taints: table.taints.as_ref().map(|it| At {
+                value: self.list("taints", it.get_ref(), str::parse),
+                span: it.span(),
+            }),
+            routes: self.routes(&table.routes),
+        }
+    }
+
+    fn labels(
+        &mut self,
+        table: Option<&Spanned<BTreeMap<String, Spanned<String>>>>,
+    ) -> At<Vec<Label>> {
+        let Some(table) = table else {
+            return At {
+                value: Vec::new(),
+                span: 0..0,
+            };
+        };
+        let read = |(key, value): (&String, &Spanned<String>)| {
+            self.value("labels", value, |text| Label::new(key, text))
+                .map(|it| it.value)
+        };
+        At {
+            value: table.get_ref().iter().filter_map(read).collect(),
+            span: table.span(),
         }
     }
 }
@@ -313,44 +345,51 @@ impl DraftNode {
             profile: self.profile?,
             address: self.address.map(|it| it.value),
             mac: self.mac.map(|it| it.value),
+            kubernetes: self.kubernetes.map(|it| it.value),
+            labels: self.labels.value,
+            taints: self.taints.map(|it| it.value),
+            routes: self.routes.iter().map(DraftRoute::finish).collect(),
         })
     }
 }
 
-/// The first control plane's own address, on the API server's port.
+impl DraftBalancer {
+    fn finish(self) -> LoadBalancer {
+        LoadBalancer {
+            virtual_address: self
+                .virtual_address
+                .zip(self.keeper)
+                .map(|(address, keeper)| VirtualAddress {
+                    address: address.value,
+                    keeper,
+                }),
+            metrics_port: self.metrics_port,
+        }
+    }
+}
+
+/// Where the API is when nothing is said: the virtual address, else the first load balancer, else the first control plane, on the
+/// API server's port.
 fn default_endpoint(draft: &Draft) -> Option<HostPort> {
-    let founder = draft
-        .nodes
-        .iter()
-        .find(|it| it.role == Some(Role::ControlPlane))?;
+    let first = |role: Role| {
+        draft
+            .nodes
+            .iter()
+            .find(|it| it.role == Some(role))
+            .map(|it| it.address.as_ref().map(|it| it.value))
+    };
+    let address = match &draft.balancer.virtual_address {
+        Some(it) => it.value,
+        None => first(Role::LoadBalancer).or_else(|| first(Role::ControlPlane))??,
+    };
     Some(HostPort {
-        host: Host::Address(founder.address.as_ref()?.value),
+        host: Host::Address(address),
         port: API_PORT,
     })
 }
 
 fn role(text: &str) -> Result<Role, Fault> {
-    const KNOWN: &[&str] = &["controlplane", "worker"];
-    match text {
-        "controlplane" => Ok(Role::ControlPlane),
-        "worker" => Ok(Role::Worker),
-        "etcd" | "loadbalancer" | "ca" | "storage" | "admin" => Err(Fault::new(
-            format!("role `{text}` is not supported yet"),
-            "use `controlplane` or `worker`",
-        )),
-        _ => Err(suggest::one_of("role", text, KNOWN)),
-    }
-}
-
-fn cni(text: &str) -> Result<Cni, Fault> {
-    match text {
-        "none" => Ok(Cni::None),
-        "calico" | "flannel" | "cilium" => Err(Fault::new(
-            format!("`{text}` is not supported yet"),
-            "use \"none\" and apply its manifest when the control plane is up",
-        )),
-        _ => Err(suggest::one_of("CNI", text, &["none"])),
-    }
+    kubeadm::word("role", text, &Role::ALL, Role::as_str)
 }
 
 #[cfg(test)]

@@ -7,23 +7,33 @@
 //!
 //! Nothing here touches the host: the seed's randomness and the time are given by the caller, and files are returned as bytes.
 
+pub mod draw;
 mod error;
 mod file;
 mod hex;
 pub mod kubeadm;
+pub mod kubeconfig;
+mod label;
 mod model;
 mod name;
 mod net;
 mod secret;
 mod secrets;
 pub mod seed;
+mod source;
 mod template;
 mod version;
 mod yaml;
 
 pub use error::{Error, Fault, Place, Problem, Problems};
 pub use file::parse;
-pub use model::{Admin, Cluster, Cni, Network, Node, Role};
+pub use label::{Label, Taint, TaintEffect};
+pub use model::{
+    Access, AddressRange, Admin, Announce, AsNumber, Bgp, Ca, Calico, Cluster, Cni, Component,
+    Encapsulation, Etcd, ExtraArgs, Keeper, Kubeadm, LoadBalancer, Manifest, ManifestSource,
+    MetalLb, Network, Node, Patch, PatchKind, PatchTarget, Role, Route, Setting, Stage, Storage,
+    VirtualAddress, Volume,
+};
 pub use name::{ClusterName, DnsName, NodeName, ProfileName, SshKey, UserName};
 pub use net::{Cidr, Host, HostPort, Mac};
 pub use secret::Secret;
@@ -31,5 +41,6 @@ pub use secrets::{
     Authority, Identity, MacPrefix, Mode, RootSeed, SecretFile, Secrets, SshHostKey, Token,
     UnixTime,
 };
+pub use source::{AbsolutePath, ManifestName, Sha256Hex, Url};
 pub use template::default_for;
 pub use version::{KubernetesVersion, Release, TokenTtl};

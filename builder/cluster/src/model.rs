@@ -1,10 +1,20 @@
 //! A cluster that was checked: plain types without syntax.
 
+mod role;
+mod settings;
+mod warnings;
+
 use core::net::Ipv4Addr;
 
+pub use self::role::{AsNumber, Bgp, Calico, Cni, Encapsulation, Role};
+pub use self::settings::{
+    Access, AddressRange, Announce, Ca, Component, Etcd, ExtraArgs, Keeper, Kubeadm, LoadBalancer,
+    Manifest, ManifestSource, MetalLb, Patch, PatchKind, PatchTarget, Route, Setting, Stage,
+    Storage, VirtualAddress, Volume,
+};
 use crate::{
-    Cidr, ClusterName, DnsName, Error, Host, HostPort, KubernetesVersion, Mac, NodeName,
-    ProfileName, SshKey, TokenTtl, UserName,
+    Cidr, ClusterName, DnsName, Error, Host, HostPort, KubernetesVersion, Label, Mac, NodeName,
+    ProfileName, SshKey, Taint, TokenTtl, UserName,
 };
 
 /// One Kubernetes cluster: what all nodes share, and the nodes.
@@ -28,6 +38,20 @@ pub struct Cluster {
     pub endpoint: HostPort,
     /// What connects pods.
     pub cni: Cni,
+    /// How the API stays reachable.
+    pub load_balancer: LoadBalancer,
+    /// What etcd is told.
+    pub etcd: Etcd,
+    /// What kubeadm is told.
+    pub kubeadm: Kubeadm,
+    /// What is applied when the first control plane is up, in order.
+    pub manifests: Vec<Manifest>,
+    /// Addresses for services, if MetalLB hands them out.
+    pub metallb: Option<MetalLb>,
+    /// What the NFS server gives out.
+    pub storage: Storage,
+    /// What step-ca is called.
+    pub ca: Ca,
     /// How long join tokens are accepted.
     pub token_ttl: TokenTtl,
     /// NTP servers; empty for those the base image names.
@@ -57,9 +81,49 @@ impl Cluster {
             })
     }
 
+    /// Returns the nodes of a role in the order of the file.
+    pub fn of_role(&self, role: Role) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |it| it.role == role)
+    }
+
     /// Returns the control planes in the order of the file.
     pub fn control_planes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(|it| it.role == Role::ControlPlane)
+        self.of_role(Role::ControlPlane)
+    }
+
+    /// Says whether the control planes use the etcd of nodes that do nothing else.
+    pub fn has_external_etcd(&self) -> bool {
+        self.of_role(Role::Etcd).next().is_some()
+    }
+
+    /// Returns the Kubernetes version of `node`: its own during an upgrade, else the cluster's.
+    pub fn version_of(&self, node: &Node) -> KubernetesVersion {
+        node.kubernetes.unwrap_or(self.kubernetes)
+    }
+
+    /// Returns the address that the endpoint's name stands for, where the cluster itself knows: its virtual address, else its
+    /// first load balancer. `None` where the endpoint is an address or the name is for a DNS server to know.
+    pub fn endpoint_address(&self) -> Option<Ipv4Addr> {
+        let Host::Name(name) = &self.endpoint.host else {
+            return None;
+        };
+        let named =
+            |it: &&Node| name.as_str() == it.name.as_str() || *name.as_str() == self.fqdn(it);
+        if self.nodes.iter().any(|it| named(&it)) {
+            return None;
+        }
+        let virtual_address = self.load_balancer.virtual_address.as_ref();
+        virtual_address
+            .map(|it| it.address)
+            .or_else(|| self.of_role(Role::LoadBalancer).find_map(|it| it.address))
+    }
+
+    /// Returns the paths of the manifests beside the cluster's file, whose text a founder's seed needs.
+    pub fn local_manifests(&self) -> impl Iterator<Item = &str> {
+        self.manifests.iter().filter_map(|it| match &it.source {
+            ManifestSource::Local { path } => Some(path.as_str()),
+            ManifestSource::Remote { .. } => None,
+        })
     }
 
     /// Says whether `node` founds the cluster: the first control plane of the file, by rule and not by race.
@@ -76,43 +140,6 @@ impl Cluster {
             None => node.name.to_string(),
         }
     }
-
-    /// Returns what is allowed but likely to disappoint, one sentence each.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut res = Vec::new();
-        if self.admin.ssh_keys.is_empty() {
-            res.push("no `ssh_keys` in [admin]: nobody will be able to log in".to_owned());
-        }
-        let nat = virtualbox_nat();
-        for (key, cidr) in [
-            ("node_cidr", self.node_cidr),
-            ("pod_cidr", self.pod_cidr),
-            ("service_cidr", self.service_cidr),
-        ] {
-            if cidr.overlaps(nat) {
-                res.push(format!(
-                    "`{key}` {cidr} overlaps {nat}, which VirtualBox's NAT gives to every machine: \
-                     such a cluster will not work in VirtualBox"
-                ));
-            }
-        }
-        let members = self.control_planes().count();
-        let founder = self.control_planes().next();
-        let single = founder.and_then(|it| it.address).map(Host::Address);
-        if members > 1 && single.as_ref() == Some(&self.endpoint.host) {
-            res.push(format!(
-                "`endpoint` {} is one control plane of {members}: if it fails, so does the API; \
-                 point it at a load balancer or a virtual address",
-                self.endpoint
-            ));
-        }
-        res
-    }
-}
-
-/// The network of `VirtualBox`'s NAT adapter, the same on every machine.
-fn virtualbox_nat() -> Cidr {
-    "10.0.2.0/24".parse().expect("a literal network")
 }
 
 /// One machine.
@@ -128,34 +155,14 @@ pub struct Node {
     pub address: Option<Ipv4Addr>,
     /// Its Ethernet address on the node network, if it is known.
     pub mac: Option<Mac>,
-}
-
-/// What a node does in its cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Role {
-    /// API server, scheduler, controllers and a stacked etcd member.
-    ControlPlane,
-    /// Runs pods.
-    Worker,
-}
-
-impl Role {
-    /// The word in `cluster.toml` and in `node.env`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ControlPlane => "controlplane",
-            Self::Worker => "worker",
-        }
-    }
-}
-
-/// What connects pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cni {
-    /// Nothing of ours: the user applies a network's manifest.
-    None,
+    /// The version it runs where that is not yet, or no more, the cluster's.
+    pub kubernetes: Option<KubernetesVersion>,
+    /// Labels it gives itself.
+    pub labels: Vec<Label>,
+    /// Its taints; `None` for kubeadm's: one on a control plane, none on a worker.
+    pub taints: Option<Vec<Taint>>,
+    /// Its ways to other networks, besides those all nodes have.
+    pub routes: Vec<Route>,
 }
 
 /// Who may log in to every node.
@@ -167,11 +174,13 @@ pub struct Admin {
     pub ssh_keys: Vec<SshKey>,
 }
 
-/// What nodes with a static address need besides it; used where the node network is the only one.
+/// What nodes with a static address need besides it; router and name servers are used where the node network is the only one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Network {
     /// The default route.
     pub gateway: Option<Ipv4Addr>,
     /// DNS servers.
     pub nameservers: Vec<Ipv4Addr>,
+    /// Ways to other networks, the same on every node.
+    pub routes: Vec<Route>,
 }

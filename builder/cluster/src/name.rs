@@ -7,11 +7,11 @@ use base64ct::{Base64, Encoding as _};
 
 use crate::Fault;
 
-const LABEL_HELP: &str =
+pub(crate) const LABEL_HELP: &str =
     "use lower-case letters, digits and hyphens, a letter or digit at both ends, at most 63";
 
 /// Says whether `text` is one DNS label as Kubernetes wants it (RFC 1123, lower case).
-fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     let inner = |it: &u8| it.is_ascii_lowercase() || it.is_ascii_digit() || *it == b'-';
     (1..=63).contains(&bytes.len())
@@ -50,6 +50,8 @@ macro_rules! text_newtype {
         }
     };
 }
+
+pub(crate) use text_newtype;
 
 text_newtype!(
     /// The cluster's name, one DNS label; it salts every derived secret.
@@ -107,7 +109,7 @@ text_newtype!(
     ssh_key
 );
 
-fn label(kind: &str, text: &str) -> Result<(), Fault> {
+pub(crate) fn label(kind: &str, text: &str) -> Result<(), Fault> {
     if is_label(text) {
         return Ok(());
     }

@@ -11,15 +11,19 @@ mod derive;
 mod files;
 mod identity;
 mod kubeconfig;
+mod leaf;
 mod pki;
+mod service;
 mod store;
 mod token;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 pub(crate) use self::files::pki as pki_files;
 pub use self::files::{Mode, SecretFile};
 pub use self::identity::{Identity, MacPrefix, SshHostKey};
+pub(crate) use self::leaf::{etcd_client, etcd_member};
 pub use self::pki::Authority;
 pub use self::token::Token;
 use crate::{Cluster, ClusterName, Error, NodeName, Secret};
@@ -56,6 +60,8 @@ pub struct Secrets {
     cluster: ClusterName,
     root: RootSeed,
     created: UnixTime,
+    /// How often what only a node knows was made anew; nodes that are not here never lost anything.
+    generations: BTreeMap<NodeName, u32>,
 }
 
 impl Secrets {
@@ -65,6 +71,7 @@ impl Secrets {
             cluster,
             root,
             created,
+            generations: BTreeMap::new(),
         }
     }
 
@@ -120,7 +127,34 @@ impl Secrets {
 
     /// Returns the token that only `node` carries.
     pub fn node_token(&self, node: &NodeName) -> Token {
-        Token::derive(self, &format!("token/node/{node}"))
+        Token::derive(self, &format!("token/node/{}", self.generation(node)))
+    }
+
+    /// Makes what only `node` knows anew: its token, its SSH host key, its certificates. Whoever has its old card has nothing
+    /// that is in the seeds made from now on.
+    pub fn revoke(&mut self, node: &NodeName) {
+        let generation = self.generations.entry(node.clone()).or_default();
+        *generation = generation.saturating_add(1);
+    }
+
+    /// Returns how often `node`'s own secrets were revoked.
+    pub fn revocations(&self, node: &NodeName) -> u32 {
+        self.generations.get(node).copied().unwrap_or_default()
+    }
+
+    /// The node's part of a label; no name of a node holds `#`.
+    fn generation(&self, node: &NodeName) -> String {
+        match self.revocations(node) {
+            0 => node.to_string(),
+            n => format!("{node}#{n}"),
+        }
+    }
+
+    /// Returns a manifest of the tokens of all nodes: what makes them known to a cluster that is up already.
+    ///
+    /// Tokens that do not live for ever end their life after the cluster's `token_ttl` from `now`.
+    pub fn bootstrap_tokens(&self, cluster: &Cluster, now: UnixTime) -> Result<Secret, Error> {
+        token::manifest(self, cluster, now)
     }
 
     /// Returns what makes `node` itself.

@@ -7,7 +7,10 @@ mod env;
 mod hosts;
 mod network;
 mod nics;
+mod role;
 mod user_data;
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -31,6 +34,8 @@ pub struct Order<'a> {
     pub release: Release,
     /// The network interfaces of the machine the image is for.
     pub nics: &'a Nics,
+    /// The text of each manifest beside the cluster's file, by its path there; see [`Cluster::local_manifests`].
+    pub manifests: &'a BTreeMap<String, String>,
 }
 
 /// The files of a seed, under cloud-init's names with `-` for `_`.

@@ -235,3 +235,107 @@ fn openssh_reads_host_keys_and_known_hosts() {
     let key = key.public.split(' ').nth(1).unwrap();
     assert!(found.contains(key), "{found}");
 }
+
+const TEN: &str = r#"
+name = "ten"
+kubernetes = "1.36"
+node_cidr = "10.0.0.0/24"
+node_domain = "example.org"
+node = [
+  { name = "etcd1", role = "etcd", profile = "e", address = "10.0.0.11" },
+  { name = "cp1", role = "controlplane", profile = "c", address = "10.0.0.21" },
+  { name = "cp2", role = "controlplane", profile = "c", address = "10.0.0.22" },
+]
+"#;
+
+/// Writes the `pki` folder that a node's seed carries, as PyYAML reads it.
+fn carried(node: &str) -> TempDir {
+    let cluster = cluster::parse(TEN, "cluster.toml").unwrap();
+    let secrets = Secrets::new(cluster.name.clone(), RootSeed::new([7; 32]), CREATED);
+    let seed = cluster::seed::render(&cluster::seed::Order {
+        cluster: &cluster,
+        secrets: &secrets,
+        node: &node.parse().unwrap(),
+        release: "v1.36.2".parse().unwrap(),
+        nics: &cluster::seed::Nics::virtualbox(),
+        manifests: &std::collections::BTreeMap::new(),
+    })
+    .unwrap();
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("user-data"), seed.user_data.expose()).unwrap();
+    let take = "import os, yaml
+for file in yaml.safe_load(open('user-data'))['write_files']:
+    if file['path'].startswith('/etc/nodeimg/pki/'):
+        path = file['path'][len('/etc/nodeimg/'):]
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, 'w').write(file['content'])
+";
+    run(dir.path(), "python3-yaml", "python3", &["-c", take]);
+    dir
+}
+
+#[test]
+fn members_of_etcd_are_servers_and_clients_by_every_name_they_have() {
+    let dir = carried("etcd1");
+    let verify = |purpose: &str, name: &str, file: &str| {
+        openssl(
+            dir.path(),
+            &format!(
+                "verify -x509_strict -attime 1800000000 -purpose {purpose} {name} -CAfile pki/etcd/ca.crt pki/etcd/{file}.crt"
+            ),
+        )
+    };
+    for file in ["server", "peer"] {
+        for purpose in ["sslserver", "sslclient"] {
+            for name in [
+                "-verify_ip 10.0.0.11",
+                "-verify_ip 127.0.0.1",
+                "-verify_ip ::1",
+                "-verify_hostname etcd1",
+                "-verify_hostname etcd1.example.org",
+                "-verify_hostname localhost",
+            ] {
+                let want = format!("pki/etcd/{file}.crt: OK\n");
+                assert_eq!(verify(purpose, name, file), want, "{purpose} {name}");
+            }
+        }
+        let subject = openssl(
+            dir.path(),
+            &format!("x509 -noout -subject -in pki/etcd/{file}.crt"),
+        );
+        assert_eq!(subject, "subject=CN = etcd1\n");
+    }
+    let client = verify("sslclient", "-check_ss_sig", "healthcheck-client");
+    assert_eq!(client, "pki/etcd/healthcheck-client.crt: OK\n");
+    let keys = ["server", "peer", "healthcheck-client"].map(|file| {
+        let public = openssl(dir.path(), &format!("pkey -pubout -in pki/etcd/{file}.key"));
+        let of_certificate = openssl(
+            dir.path(),
+            &format!("x509 -noout -pubkey -in pki/etcd/{file}.crt"),
+        );
+        assert_eq!(public, of_certificate);
+        public
+    });
+    assert!(keys[0] != keys[1] && keys[1] != keys[2]);
+}
+
+#[test]
+fn an_api_server_is_a_client_of_an_etcd_that_is_not_its_own_and_cannot_sign_for_it() {
+    let dir = carried("cp2");
+    let verdict = openssl(
+        dir.path(),
+        "verify -x509_strict -attime 1800000000 -purpose sslclient -CAfile pki/etcd/ca.crt pki/apiserver-etcd-client.crt",
+    );
+    assert_eq!(verdict, "pki/apiserver-etcd-client.crt: OK\n");
+    let text = openssl(
+        dir.path(),
+        "x509 -noout -text -in pki/apiserver-etcd-client.crt",
+    );
+    assert!(
+        text.contains("Subject: CN = kube-apiserver-etcd-client"),
+        "{text}"
+    );
+    assert!(!text.contains("TLS Web Server Authentication"), "{text}");
+    assert!(!dir.path().join("pki/etcd/ca.key").exists());
+    assert!(dir.path().join("pki/ca.key").exists());
+}

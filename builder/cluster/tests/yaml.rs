@@ -37,6 +37,7 @@ impl Lab {
             node,
             release: "v1.36.2".parse().unwrap(),
             nics,
+            manifests: &std::collections::BTreeMap::new(),
         };
         seed::render(&order).unwrap()
     }
@@ -110,15 +111,18 @@ fn cloud_init_reads_what_was_meant() {
         key.private.expose()
     );
     assert_eq!(user_data["ssh_keys"]["ed25519_public"], key.public);
+    let journal = json!(["systemctl", "restart", "systemd-journald.service"]);
     let start = json!(["systemctl", "start", "--no-block", "nodeimg-join.service"]);
-    assert_eq!(user_data["runcmd"], json!([start]));
+    assert_eq!(user_data["runcmd"], json!([journal, start]));
+    let id = lab.secrets.identity(&"node01".parse().unwrap()).machine_id;
+    assert_eq!(file(&user_data, "/etc/machine-id"), format!("{id}\n"));
     let modes: Vec<&Value> = user_data["write_files"]
         .as_array()
         .unwrap()
         .iter()
         .map(|it| &it["permissions"])
         .collect();
-    assert_eq!(modes, ["0644", "0644", "0600"]);
+    assert_eq!(modes, ["0444", "0644", "0644", "0600"]);
 }
 
 #[test]
@@ -200,7 +204,7 @@ fn names_that_yaml_takes_for_something_else_stay_text() {
         "0b1",
     ];
     let mut text = String::from(
-        "name = \"on\"\nkubernetes = \"1.36\"\nnode_cidr = \"10.9.0.0/24\"\nendpoint = \"on:6443\"\ndns_domain = \"no\"\n",
+        "name = \"on\"\nkubernetes = \"1.36\"\nnode_cidr = \"10.9.0.0/24\"\nendpoint = \"yes:6443\"\ndns_domain = \"no\"\n",
     );
     for (i, name) in names.iter().enumerate() {
         let role = if i == 0 { "controlplane" } else { "worker" };
@@ -304,6 +308,7 @@ fn a_shell_sources_the_nodes_environment() {
     let script = format!("set -eu\n{env}set | grep ^NODEIMG_ | tr -d \"'\" | sort");
     let want = "NODEIMG_ACTION=join\n\
         NODEIMG_ADDRESS=192.168.56.11\n\
+        NODEIMG_ADMIN=admin\n\
         NODEIMG_CLUSTER=home\n\
         NODEIMG_ENDPOINT=192.168.56.10:6443\n\
         NODEIMG_KUBERNETES_VERSION=v1.36.2\n\

@@ -23,6 +23,7 @@ use fstree::{Content, FileTree, ImgPath, Timestamp};
 use std::num::NonZeroUsize;
 
 pub use image::{Image, Notes};
+pub(crate) use seed::volume as seed_volume;
 
 /// The largest file of a boot partition that is edited.
 const MAX_EDITED: u64 = 1 << 20;

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod emit;
 pub mod error;
 pub mod facts;
+pub mod health;
 pub mod lock;
 mod open;
 pub mod overlay;

@@ -22,8 +22,8 @@ pub struct Lock {
     pub profile_digest: Digest,
     /// Seconds since 1970 of the newest repository used: the time of everything that is made, not copied.
     pub time: i64,
-    /// Exact version of Kubernetes.
-    pub kubernetes: String,
+    /// Exact version of Kubernetes, where the node has any of it.
+    pub kubernetes: Option<String>,
     /// The base image.
     pub base: Locked,
     /// Who signed what the digests come from, for people.

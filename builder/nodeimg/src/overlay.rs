@@ -68,8 +68,9 @@ pub struct Units {
 /// What a template may name.
 #[derive(Clone, Debug, Serialize)]
 pub struct Values {
-    /// `kubernetes.version`, `kubernetes.minor`, `kubernetes.pause_image`.
-    pub kubernetes: KubernetesValues,
+    /// `kubernetes.version`, `kubernetes.minor`, `kubernetes.pause_image`; a node without Kubernetes has none of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesValues>,
     /// `profile.name`, `profile.role`.
     pub profile: ProfileValues,
     /// Debian's name of the architecture.
@@ -87,8 +88,9 @@ pub struct KubernetesValues {
     pub version: String,
     /// `1.36`.
     pub minor: String,
-    /// The sandbox image.
-    pub pause_image: String,
+    /// The sandbox image, on nodes that run pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause_image: Option<String>,
 }
 
 /// See [`Values`].

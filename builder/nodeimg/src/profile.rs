@@ -24,6 +24,16 @@ pub enum Role {
     Controlplane,
     /// Runs pods.
     Worker,
+    /// A member of an etcd that control planes share.
+    Etcd,
+    /// Stands before the API servers.
+    Loadbalancer,
+    /// Issues certificates.
+    Ca,
+    /// Serves files.
+    Storage,
+    /// Administers clusters.
+    Admin,
 }
 
 /// What a file of an artifact is.
@@ -124,8 +134,8 @@ pub struct Machine {
 pub struct Kubernetes {
     /// A minor (`1.36`: its newest patch when locked) or an exact version (`1.36.2`).
     pub version: String,
-    /// The sandbox image that this version's kubeadm names.
-    pub pause_image: String,
+    /// The sandbox image that this version's kubeadm names; only nodes that run pods have one.
+    pub pause_image: Option<String>,
 }
 
 /// A single file by URL and SHA-256.
@@ -175,8 +185,8 @@ pub struct Profile {
     pub role: Role,
     /// The base image.
     pub base: Base,
-    /// Which Kubernetes.
-    pub kubernetes: Kubernetes,
+    /// Which Kubernetes, where the node has any of it.
+    pub kubernetes: Option<Kubernetes>,
     /// Where packages come from, by name.
     pub repositories: BTreeMap<String, Repository>,
     /// Signing keys, by name.
@@ -263,6 +273,11 @@ impl Role {
         match self {
             Self::Controlplane => "controlplane",
             Self::Worker => "worker",
+            Self::Etcd => "etcd",
+            Self::Loadbalancer => "loadbalancer",
+            Self::Ca => "ca",
+            Self::Storage => "storage",
+            Self::Admin => "admin",
         }
     }
 }
@@ -277,11 +292,13 @@ impl fmt::Display for Profile {
             self.base.arch
         )?;
         writeln!(f, "base      {}", self.base.summary)?;
-        writeln!(
-            f,
-            "kube      {} with {}",
-            self.kubernetes.version, self.kubernetes.pause_image
-        )?;
+        if let Some(it) = &self.kubernetes {
+            write!(f, "kube      {}", it.version)?;
+            match &it.pause_image {
+                Some(image) => writeln!(f, " with {image}")?,
+                None => writeln!(f)?,
+            }
+        }
         for (name, repository) in &self.repositories {
             writeln!(
                 f,

@@ -1,12 +1,19 @@
 //! A node's seed: what makes an image one node of one cluster, or just a machine that somebody can log in to.
+//!
+//! It is a part of the node's image, or it comes to an image of the node's role from outside: as files for the boot partition,
+//! or as a disk of its own.
 
+use crate::apply;
+use crate::base::SeedPlace;
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
 use crate::lock::Lock;
-use crate::profile::{Profile, Role};
+use crate::profile::{Profile, RemoteFile, Role, Unpack};
 use cluster::seed::{NicConfig, NicRole, Nics};
-use cluster::{Cluster, NodeName, Secrets};
+use cluster::{Cluster, ManifestSource, NodeName, Secrets};
+use fstree::{Content, Mosaic, Timestamp};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The cluster a node belongs to.
 #[derive(Debug)]
@@ -17,6 +24,71 @@ pub struct Membership<'a> {
     pub secrets: &'a Secrets,
     /// The node, or `None` for the only one of the profile.
     pub node: Option<&'a str>,
+    /// The text of the manifests beside the cluster's file, by path.
+    pub manifests: &'a BTreeMap<String, String>,
+}
+
+/// The size of a disk that holds nothing but a seed.
+const DISK_SIZE: u64 = 1 << 20;
+
+/// A manifest may weigh no more: the largest operators' are a few megabytes.
+pub const MANIFEST_LIMIT: u64 = 16 << 20;
+
+/// Returns the seed of an image that is the same for all nodes of its role; it holds no secret. On a boot partition it says that
+/// the node's own is missing, elsewhere it would stand in the way of the node's own.
+pub fn of_role(profile: &Profile) -> Result<Vec<(String, Vec<u8>)>> {
+    match profile.base.seed {
+        SeedPlace::BootPartition => alone(profile),
+        SeedPlace::CidataPartition => Ok(Vec::new()),
+    }
+}
+
+/// Returns the cluster's manifests that travel in an image of `profile`: those of control planes that are pinned.
+pub fn manifests(profile: &Profile, cluster: &Cluster) -> Result<Vec<RemoteFile>> {
+    if profile.role != Role::Controlplane {
+        return Ok(Vec::new());
+    }
+    let mut res = Vec::new();
+    for manifest in &cluster.manifests {
+        let (ManifestSource::Remote { url, sha256 }, Some(path)) =
+            (&manifest.source, manifest.image_path())
+        else {
+            continue;
+        };
+        let broken = input(format!("the digest of manifest {}", manifest.name));
+        res.push(RemoteFile {
+            url: url.to_string(),
+            sha256: sha256.as_str().parse().map_err(broken)?,
+            path,
+            mode: 0o644,
+            unpack: Unpack::No,
+        });
+    }
+    Ok(res)
+}
+
+/// Returns a disk of [`DISK_SIZE`] that is one FAT volume with a seed, by whose label cloud-init finds it.
+pub fn disk(files: &[(String, Vec<u8>)], lock: &Lock) -> Result<Mosaic> {
+    let mut text = String::new();
+    let mut contents = Vec::new();
+    for (name, bytes) in files {
+        text.push_str(&format!("{name} {}\n", Digest::of(bytes)));
+        contents.push((name.clone(), Content::inline(bytes.as_slice())));
+    }
+    let time = Timestamp::from_secs(lock.time);
+    apply::seed_volume(&contents, DISK_SIZE, Digest::of(text.as_bytes()), time)
+}
+
+/// Returns the text of a VMDK that is nothing but a description of the raw disk `image` beside it.
+pub fn vmdk(image: &str) -> String {
+    let sectors = DISK_SIZE / 512;
+    format!(
+        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n\n\
+         # Extent description\nRW {sectors} FLAT \"{image}\" 0\n\n\
+         # The Disk Data Base\nddb.virtualHWVersion = \"4\"\nddb.adapterType = \"ide\"\n\
+         ddb.geometry.cylinders = \"{}\"\nddb.geometry.heads = \"16\"\nddb.geometry.sectors = \"63\"\n",
+        sectors.div_ceil(16 * 63)
+    )
 }
 
 /// Returns the node of a cluster that a build is for.
@@ -61,10 +133,15 @@ pub fn node(profile: &Profile, cluster: &Cluster, wanted: Option<&str>) -> Resul
     let role = match profile.role {
         Role::Controlplane => cluster::Role::ControlPlane,
         Role::Worker => cluster::Role::Worker,
+        Role::Etcd => cluster::Role::Etcd,
+        Role::Loadbalancer => cluster::Role::LoadBalancer,
+        Role::Ca => cluster::Role::Ca,
+        Role::Storage => cluster::Role::Storage,
+        Role::Admin => cluster::Role::Admin,
     };
     if node.role != role {
         return Err(Error::input(format!(
-            "node {} is a {}, but profile {:?} makes a {}",
+            "node {} has the role {}, but profile {:?} is for {}",
             node.name,
             node.role.as_str(),
             profile.name,
@@ -125,15 +202,22 @@ pub fn seed(
     member: &Membership<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>> {
     let node = node(profile, member.cluster, member.node)?;
+    // A machine without Kubernetes is told the first release its cluster allows: kubeadm has no part in it.
+    let allowed = member.cluster.kubernetes.to_string();
+    let first = match allowed.split('.').count() {
+        2 => format!("v{allowed}.0"),
+        _ => format!("v{allowed}"),
+    };
+    let release = lock.kubernetes.as_ref().unwrap_or(&first);
     let order = cluster::seed::Order {
         cluster: member.cluster,
         secrets: member.secrets,
         node: &node,
-        release: lock
-            .kubernetes
+        release: release
             .parse()
             .map_err(input("the locked version of Kubernetes"))?,
         nics: &nics(profile)?,
+        manifests: member.manifests,
     };
     let seed = cluster::seed::render(&order).map_err(input(format!("the seed of node {node}")))?;
     let file = |(name, text): (&str, cluster::Secret)| {

@@ -32,6 +32,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// What a passphrase should open it does not.
+    #[error("the passphrase is wrong, or the sealed text was changed")]
+    WrongPassphrase,
     /// No certificate of the keyring is pinned.
     #[error("none of the keys {} is in the keyring, which holds {}", list(.wanted), list(.held))]
     NoPinnedKey {

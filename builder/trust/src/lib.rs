@@ -5,7 +5,9 @@
 //! [`verify_detached`] and [`verify_cleartext`] then want one good signature by one of them, and hand out bytes only with
 //! it. The cryptography is the crate `pgp`'s; what is *good* is decided in `policy.rs`.
 //!
-//! Does not sign, decrypt, or read keys of other versions than 4. Designated revokers are not followed.
+//! [`seal`] and [`open`] keep a short text under a passphrase.
+//!
+//! Does not sign, encrypt to keys, or read keys of other versions than 4. Designated revokers are not followed.
 
 mod armor;
 mod cleartext;
@@ -13,10 +15,12 @@ mod error;
 mod fingerprint;
 mod keyring;
 mod policy;
+mod sealed;
 mod verify;
 
 pub use error::{Attempt, Error, Refusal};
 pub use fingerprint::Fingerprint;
 pub use keyring::Keyring;
 pub use policy::{Expiry, Rules, UnixTime};
+pub use sealed::{open, seal};
 pub use verify::{Signed, verify_cleartext, verify_detached};

@@ -37,7 +37,7 @@ address = \"192.168.56.12\"
 
 const NODE: &str = r#"
 role = "worker"
-overlays = ["node", "worker"]
+overlays = ["host", "node", "worker"]
 
 [kubernetes]
 version = "1.36"

@@ -10,7 +10,7 @@ use nodeimg::error::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -172,6 +172,16 @@ pub(crate) fn write(goal: &Path, bytes: &[u8]) -> Result<()> {
         .file()
         .write_all(bytes)
         .map_err(at("write", goal))?;
+    partial.finish()
+}
+
+/// Writes a small file whole, with these permission bits whatever the umask; until it has them it is its owner's alone.
+pub(crate) fn write_with_mode(goal: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let partial = Partial::create(goal, Readers::Owner)?;
+    let mut file = partial.out().file();
+    file.set_permissions(fs::Permissions::from_mode(mode))
+        .map_err(at("protect", goal))?;
+    file.write_all(bytes).map_err(at("write", goal))?;
     partial.finish()
 }
 

@@ -1,6 +1,7 @@
 //! `nodeimg build`, `plan` and `fetch`.
 
-use super::{Host, select};
+use super::select::{self, Selected};
+use super::{Host, fleet};
 use crate::args::{Build, Select};
 use crate::host::at;
 use crate::host::cache::Cache;
@@ -12,10 +13,10 @@ use crate::host::usage::{self, Stopwatch};
 use crate::report;
 use anyhow::Result;
 use fstree::{ReadAt, WriteAt};
-use nodeimg::apply::{self, Event};
-use nodeimg::emit::{self, Draft, Sink, Target};
+use nodeimg::apply::{self, Event, Image};
+use nodeimg::emit::{self, Artifact, Draft, Sink, Target};
 use nodeimg::error::Error;
-use nodeimg::profile::Format;
+use nodeimg::profile::{Format, Profile};
 use nodeimg::want::{self, Fetch as _};
 use std::fs;
 use std::io;
@@ -23,7 +24,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Builds every format that was asked for from one image.
+/// Builds every format that was asked for, of one image or of a cluster's.
 pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
     let first = attempt(host, args);
     match first {
@@ -37,12 +38,44 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
 }
 
 fn attempt(host: &Host, args: &Build) -> Result<()> {
-    let mut watch = Stopwatch::start();
     // What cannot end well is said before anything is downloaded.
     if fs::metadata(&args.out).is_ok_and(|it| !it.is_dir()) {
         return Err(at("make folder", &args.out)(io::ErrorKind::NotADirectory.into()).into());
     }
+    if args.select.profile.is_none() {
+        return fleet::build(host, args);
+    }
+    let mut watch = Stopwatch::start();
     let selected = select::select(host, &args.select)?;
+    let formats = formats(args, &selected.profile)?;
+    watch.lap("lock");
+    let name = match &selected.node {
+        Some(node) if !args.select.node.is_empty() => {
+            format!("{}-{node}", selected.profile.name)
+        }
+        _ => selected.profile.name.clone(),
+    };
+    let goal = Goal {
+        name: &name,
+        out: &args.out,
+        formats: &formats,
+    };
+    let built = image(host, &selected, &goal, &mut watch)?;
+    tell_damaged(host);
+    let summary = report::Summary {
+        out: &args.out,
+        selected: &selected.profile,
+        node: selected.node.as_deref(),
+        image: &built.image,
+        artifacts: &built.artifacts,
+        laps: watch.laps(),
+        peak_memory: usage::peak_memory_bytes(),
+    };
+    host.voice.result(&summary.text(), &summary.json())
+}
+
+/// Returns the formats that were asked for, each once, or the profile's own.
+pub(super) fn formats(args: &Build, profile: &Profile) -> Result<Vec<Format>> {
     let mut formats: Vec<Format> = Vec::new();
     for format in args.format.iter().map(|it| Format::from(*it)) {
         if !formats.contains(&format) {
@@ -50,21 +83,45 @@ fn attempt(host: &Host, args: &Build) -> Result<()> {
         }
     }
     if formats.is_empty() {
-        formats.push(selected.profile.format);
+        formats.push(profile.format);
     }
-    if formats.contains(&Format::Ova) && selected.profile.machine.is_none() {
+    if formats.contains(&Format::Ova) && profile.machine.is_none() {
         let what = format!(
             "profile {:?} describes no machine for an appliance",
-            selected.profile.name
+            profile.name
         );
         return Err(Error::input(what)
             .help("give it a [machine] table, or choose another --format")
             .into());
     }
-    watch.lap("lock");
-    host.inputs.fetch(&selected.lock.wants())?;
+    Ok(formats)
+}
+
+/// What an image is to become.
+pub(super) struct Goal<'a> {
+    /// The artifacts' name, without its ending.
+    pub(super) name: &'a str,
+    /// The folder they go to.
+    pub(super) out: &'a Path,
+    pub(super) formats: &'a [Format],
+}
+
+/// An image and what was made of it.
+pub(super) struct Built {
+    pub(super) image: Image,
+    pub(super) artifacts: Vec<(Format, Artifact)>,
+}
+
+/// Builds one image and writes it in every format that was asked for.
+pub(super) fn image(
+    host: &Host,
+    selected: &Selected,
+    goal: &Goal<'_>,
+    watch: &mut Stopwatch,
+) -> Result<Built> {
+    host.inputs.fetch(&selected.wants())?;
     watch.lap("fetch");
-    let plan = select::plan(host, &selected)?;
+    let plan = select::plan(host, selected)?;
     let image = {
         let mut stage = None;
         let mut tell = |event: Event<'_>| match event {
@@ -79,12 +136,8 @@ fn attempt(host: &Host, args: &Build) -> Result<()> {
         apply::apply(&plan, &host.inputs, host.jobs, &mut tell)?
     };
     watch.lap("image");
-    let name = match &selected.node {
-        Some(node) if args.select.node.is_some() => format!("{}-{node}", selected.profile.name),
-        _ => selected.profile.name.clone(),
-    };
     let sink = Folder {
-        path: &args.out,
+        path: goal.out,
         // The seed of a cluster's node holds secrets.
         readers: selected
             .node
@@ -94,24 +147,26 @@ fn attempt(host: &Host, args: &Build) -> Result<()> {
         memory: &host.memory,
     };
     let mut artifacts = Vec::new();
-    for format in formats {
-        let stage = Stage::start(
-            &host.report,
-            &format!("{name}.{format}"),
-            Some(image.disk.size()),
-        );
+    for format in goal.formats {
+        let total = image.disk.size();
+        let what = format!("{}.{format}", goal.name);
+        let stage = Stage::start(&host.report, &what, Some(total));
         let target = Target {
-            name: &name,
-            format,
+            name: goal.name,
+            format: *format,
             jobs: host.jobs,
         };
-        let total = image.disk.size();
         let artifact = emit::emit(&image, &plan, &target, &sink, &mut |at| {
             stage.at(at, Some(total));
         })?;
         watch.lap(&artifact.file);
-        artifacts.push((format, artifact));
+        artifacts.push((*format, artifact));
     }
+    Ok(Built { image, artifacts })
+}
+
+/// Says what in the cache was not as it should have been.
+pub(super) fn tell_damaged(host: &Host) {
     let damaged = host
         .memory
         .settle()
@@ -123,16 +178,6 @@ fn attempt(host: &Host, args: &Build) -> Result<()> {
             damaged.display()
         ));
     }
-    let summary = report::Summary {
-        out: &args.out,
-        selected: &selected.profile,
-        node: selected.node.as_deref(),
-        image: &image,
-        artifacts: &artifacts,
-        laps: watch.laps(),
-        peak_memory: usage::peak_memory_bytes(),
-    };
-    host.voice.result(&summary.text(), &summary.json())
 }
 
 /// Prints the plan.
@@ -146,7 +191,7 @@ pub(super) fn plan(host: &Host, args: &Select) -> Result<()> {
 /// Fills the cache.
 pub(super) fn fetch(host: &Host, args: &Select) -> Result<()> {
     let selected = select::select(host, args)?;
-    let wants = selected.lock.wants();
+    let wants = selected.wants();
     let found = host.inputs.fetch(&wants)?;
     let bytes: u64 = found.iter().map(ReadAt::size).sum();
     let text = format!(

@@ -1,17 +1,18 @@
 //! `nodeimg cluster`: the cluster's file, and the folder of secrets beside it.
 
-use super::Host;
+use super::vault::{self, Keeping, Vault};
+use super::{Host, token};
 use crate::args::ClusterCommand;
-use crate::host::output::{self, Partial, Readers};
-use crate::host::{at, given, lock, usage};
+use crate::host::{output, usage};
 use anyhow::{Context as _, Result};
-use cluster::{Cluster, ClusterName, RootSeed, Secrets, UnixTime};
+use cluster::{Cluster, ClusterName, RootSeed, Secrets, UnixTime, draw};
 use nodeimg::error::Error;
+use nodeimg::seed::Membership;
 use serde_json::json;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::io::Read as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The file that is looked for where none is named.
 pub(super) const FILE: &str = "cluster.toml";
@@ -21,18 +22,80 @@ const KUBERNETES: &str = "1.36";
 /// Runs a sub-command.
 pub(super) fn run(host: &Host, command: ClusterCommand) -> Result<()> {
     match command {
-        ClusterCommand::Init { name, file } => init(host, &name, &file),
-        ClusterCommand::Check { file } => check(host, &file),
+        ClusterCommand::Init {
+            name,
+            file,
+            encrypt,
+        } => init(
+            host,
+            &Init {
+                name: &name,
+                file: &file,
+                encrypt,
+            },
+        ),
+        ClusterCommand::Check(it) => check(host, &it.file),
+        ClusterCommand::Show { file, svg, mermaid } => {
+            let cluster = read(&file.file)?;
+            let drawing = if svg {
+                draw::svg(&cluster)
+            } else if mermaid {
+                draw::mermaid(&cluster)
+            } else {
+                draw::text(&cluster)
+            };
+            let event =
+                json!({ "event": "drawing", "cluster": cluster.name.to_string(), "text": drawing });
+            host.voice.result(drawing.trim_end(), &event)
+        }
+        ClusterCommand::Token { command } => token::run(host, command),
+        ClusterCommand::ExportKubeconfig { file, out } => {
+            export_kubeconfig(host, &file.file, out.as_deref())
+        }
     }
 }
 
+/// Makes a kubeconfig that is valid from now on, and prints or writes it.
+fn export_kubeconfig(host: &Host, file: &Path, out: Option<&Path>) -> Result<()> {
+    let Loaded {
+        cluster, secrets, ..
+    } = load(host, file)?;
+    let now = UnixTime(usage::unix_time());
+    let text = secrets
+        .admin_kubeconfig(&cluster, now)
+        .map_err(|err| Error::input(err.to_string()))?;
+    let Some(out) = out else {
+        let event = json!({ "event": "kubeconfig", "text": text.expose() });
+        return host.voice.result(text.expose().trim_end(), &event);
+    };
+    output::write_with_mode(out, 0o600, text.expose().as_bytes())?;
+    host.voice.result(
+        &format!(
+            "wrote {}, valid for a year: kubectl --kubeconfig {} get nodes",
+            out.display(),
+            out.display()
+        ),
+        &json!({ "event": "kubeconfig", "file": out.to_string_lossy() }),
+    )
+}
+
+/// What `cluster init` is asked to make.
+struct Init<'a> {
+    name: &'a str,
+    file: &'a Path,
+    /// Whether secrets are to be kept under a passphrase.
+    encrypt: bool,
+}
+
 /// Makes the file unless it exists, and the secrets unless they do.
-fn init(host: &Host, name: &str, file: &Path) -> Result<()> {
+fn init(host: &Host, asked: &Init<'_>) -> Result<()> {
+    let file = asked.file;
     let made_file = !file.exists();
     if made_file {
-        let name: ClusterName = name
+        let name: ClusterName = asked
+            .name
             .parse()
-            .map_err(|err| Error::input(format!("cluster name {name:?}")).because(err))?;
+            .map_err(|err| Error::input(format!("cluster name {:?}", asked.name)).because(err))?;
         let text = cluster::default_for(
             &name,
             KUBERNETES.parse().context("the release of a new cluster")?,
@@ -40,44 +103,46 @@ fn init(host: &Host, name: &str, file: &Path) -> Result<()> {
         output::write(file, text.as_bytes())?;
     }
     let cluster = read(file)?;
-    let folder = folder(file);
-    make_folder(&folder)?;
-    // Of two that make secrets at once, the second finds those of the first.
-    let _lock = lock::folder(&folder).with_context(|| format!("locking {}", folder.display()))?;
-    let stored = folder.join("secrets.toml");
-    let made_secrets = !stored.exists();
-    let secrets = if made_secrets {
-        let mut seed = [0; 32];
-        File::open("/dev/urandom")
-            .and_then(|mut it| it.read_exact(&mut seed))
-            .context("drawing random numbers")?;
-        Secrets::new(
+    let vault = Vault::beside(file);
+    let _lock = vault.lock()?;
+    let kept = vault.kept();
+    let secrets = match kept {
+        None => Secrets::new(
             cluster.name.clone(),
-            RootSeed::new(seed),
+            RootSeed::new(vault::random()?),
             UnixTime(usage::unix_time()),
-        )
+        ),
+        Some(keeping) => vault.read(host, &cluster, keeping)?,
+    };
+    let keeping = if asked.encrypt {
+        Keeping::Sealed
     } else {
-        secrets(&stored, &cluster)?
+        kept.unwrap_or(Keeping::Plain)
     };
     // Written again even if they exist: certificates of new nodes and endpoints follow from the file.
-    write(&folder, &secrets, &cluster)?;
+    vault.write(host, &secrets, &cluster, keeping)?;
     for warning in cluster.warnings() {
         host.voice.note(&format!("{}: {warning}", file.display()));
     }
     let what = |made: bool| if made { "made" } else { "kept" };
+    let advice = match keeping {
+        Keeping::Plain => "keep it safe: whoever has it owns the cluster",
+        Keeping::Sealed => "sealed: whoever has it and the passphrase owns the cluster",
+    };
     host.voice.result(
         &format!(
-            "{} {}\n{} {} (keep it safe: whoever has it owns the cluster)\nnext: edit {}, then nodeimg build --profile …",
+            "{} {}\n{} {} ({advice})\nnext: edit {}, then nodeimg build",
             what(made_file),
             file.display(),
-            what(made_secrets),
-            folder.display(),
+            what(kept.is_none()),
+            vault.folder().display(),
             file.display()
         ),
         &json!({
             "event": "cluster",
             "file": file.to_string_lossy(),
-            "secrets": folder.to_string_lossy(),
+            "secrets": vault.folder().to_string_lossy(),
+            "sealed": keeping == Keeping::Sealed,
             "ca_hash": secrets.ca_hash(),
         }),
     )
@@ -108,27 +173,94 @@ fn check(host: &Host, file: &Path) -> Result<()> {
     host.voice.result(text.trim_end(), &json!({ "event": "cluster", "name": cluster.name.to_string(), "nodes": cluster.nodes.len(), "warnings": warnings }))
 }
 
-/// Reads a cluster and its secrets.
-pub(super) fn load(host: &Host, file: &Path) -> Result<(Cluster, Secrets)> {
+/// A cluster with all that is beside its file.
+pub(super) struct Loaded {
+    pub(super) cluster: Cluster,
+    pub(super) secrets: Secrets,
+    /// The text of manifests beside the file, by path.
+    manifests: BTreeMap<String, String>,
+}
+
+impl Loaded {
+    /// Lets somebody log in to every node.
+    pub(super) fn admit(&mut self, keys: &[String]) -> Result<()> {
+        for key in keys {
+            let key = key
+                .parse()
+                .map_err(|err| Error::input(format!("SSH key {key:?}")).because(err))?;
+            if !self.cluster.admin.ssh_keys.contains(&key) {
+                self.cluster.admin.ssh_keys.push(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what makes `node` one of the cluster.
+    pub(super) fn member<'a>(&'a self, node: &'a str) -> Membership<'a> {
+        Membership {
+            cluster: &self.cluster,
+            secrets: &self.secrets,
+            node: Some(node),
+            manifests: &self.manifests,
+        }
+    }
+}
+
+/// Reads a cluster, its secrets and its manifests.
+pub(super) fn load(host: &Host, file: &Path) -> Result<Loaded> {
     let cluster = read(file)?;
     for warning in cluster.warnings() {
         host.voice.note(&format!("{}: {warning}", file.display()));
     }
-    let stored = folder(file).join("secrets.toml");
-    if !stored.exists() {
+    let vault = Vault::beside(file);
+    let Some(keeping) = vault.kept() else {
         return Err(Error::input(format!(
-            "cluster {} has no secrets: {} does not exist",
+            "cluster {} has no secrets: there are none in {}",
             cluster.name,
-            stored.display()
+            vault.folder().display()
         ))
         .help(format!("nodeimg cluster init --file {}", file.display()))
         .into());
+    };
+    let secrets = vault.read(host, &cluster, keeping)?;
+    let mut manifests = BTreeMap::new();
+    for name in cluster.local_manifests() {
+        let path = file.with_file_name("").join(name);
+        manifests.insert(name.to_owned(), manifest(&path)?);
     }
-    let secrets = secrets(&stored, &cluster)?;
-    Ok((cluster, secrets))
+    Ok(Loaded {
+        cluster,
+        secrets,
+        manifests,
+    })
 }
 
-fn read(file: &Path) -> Result<Cluster> {
+/// Reads a manifest; one that no seed could hold is not read to its end.
+fn manifest(path: &Path) -> Result<String> {
+    let broken = || Error::input(format!("manifest {} cannot be read", path.display()));
+    let file = File::open(path).map_err(|err| broken().because(err))?;
+    let mut text = String::new();
+    let limit = cluster::seed::LIMIT_BYTES as u64;
+    file.take(limit + 1)
+        .read_to_string(&mut text)
+        .map_err(|err| broken().because(err))?;
+    if text.len() as u64 > limit {
+        let what = format!("manifest {} is larger than a seed can be", path.display());
+        return Err(Error::input(what)
+            .help("give it by `url` and `sha256`: then it travels in the control planes' image")
+            .into());
+    }
+    Ok(text)
+}
+
+/// Stores secrets that changed, and all that follows from them, as they were kept before.
+pub(super) fn store(host: &Host, file: &Path, loaded: &Loaded) -> Result<()> {
+    let vault = Vault::beside(file);
+    let keeping = vault.kept().unwrap_or(Keeping::Plain);
+    vault.write(host, &loaded.secrets, &loaded.cluster, keeping)
+}
+
+pub(super) fn read(file: &Path) -> Result<Cluster> {
     let text = fs::read_to_string(file).map_err(|err| {
         Error::input(format!("{} cannot be read", file.display()))
             .because(err)
@@ -136,41 +268,4 @@ fn read(file: &Path) -> Result<Cluster> {
     })?;
     Ok(cluster::parse(&text, &file.display().to_string())
         .map_err(|err| Error::input(err.to_string()))?)
-}
-
-fn secrets(stored: &Path, cluster: &Cluster) -> Result<Secrets> {
-    let text = fs::read_to_string(stored).map_err(given("the secrets", stored))?;
-    let parsed = Secrets::parse(&text, &stored.display().to_string(), &cluster.name);
-    Ok(parsed.map_err(|err| Error::input(err.to_string()))?)
-}
-
-/// Returns the folder of secrets beside a cluster's file: `cluster.secrets` for `cluster.toml`.
-fn folder(file: &Path) -> PathBuf {
-    file.with_extension("secrets")
-}
-
-/// Writes all files of the folder; nobody else may look into it, whatever the umask.
-fn write(folder: &Path, secrets: &Secrets, cluster: &Cluster) -> Result<()> {
-    let files = secrets
-        .files(cluster)
-        .map_err(|err| Error::input(err.to_string()))?;
-    for file in files {
-        let path = folder.join(&file.name);
-        let parent = path.parent().unwrap_or(folder);
-        make_folder(parent)?;
-        let partial = Partial::create(&path, Readers::Owner)?;
-        let out = partial.out().file();
-        out.set_permissions(Permissions::from_mode(file.mode.bits()))
-            .with_context(|| format!("protecting {}", path.display()))?;
-        std::io::Write::write_all(&mut &*out, file.content.expose().as_bytes())
-            .with_context(|| format!("writing {}", path.display()))?;
-        partial.finish()?;
-    }
-    Ok(())
-}
-
-/// Makes a folder of secrets unless it is there.
-fn make_folder(path: &Path) -> Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    Ok(made.map_err(at("make folder", path))?)
 }

@@ -7,8 +7,9 @@ use anyhow::Result;
 use nodeimg::error::Error;
 use nodeimg::lock::{self, Lock, Means};
 use nodeimg::plan::{self, Order, Plan};
-use nodeimg::profile::{self, Profile};
+use nodeimg::profile::{self, Profile, RemoteFile};
 use nodeimg::seed;
+use nodeimg::want::Want;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,27 +20,60 @@ pub(super) struct Selected {
     pub(super) lock: Lock,
     /// The cluster's node this is, if it is one.
     pub(super) node: Option<String>,
-    seed: Vec<(String, Vec<u8>)>,
+    /// The seed that is put into the image.
+    pub(super) seed: Vec<(String, Vec<u8>)>,
+    /// The cluster's manifests that are put into the image, which are pinned like everything in the lock.
+    pub(super) manifests: Vec<RemoteFile>,
+}
+
+impl Selected {
+    /// Returns everything that must be in the cache before a build.
+    pub(super) fn wants(&self) -> Vec<Want> {
+        let mut wants = self.lock.wants();
+        wants.extend(self.manifests.iter().map(|it| Want {
+            what: it.url.clone(),
+            url: it.url.clone(),
+            digest: Some(it.sha256),
+            size: None,
+            limit: seed::MANIFEST_LIMIT,
+        }));
+        wants
+    }
 }
 
 /// Loads the profile, finds or makes its lock, and renders the seed.
 pub(super) fn select(host: &Host, args: &Select) -> Result<Selected> {
-    let mut profile = profile::load(&host.shelves, &args.profile)?;
-    profile.admin.ssh_keys.extend(ssh_keys(&args.ssh_key)?);
-    let lock = locked(host, args, &profile)?;
-    let (seed, node) = seeded(host, args, &profile, &lock)?;
-    Ok(Selected {
-        profile,
-        lock,
-        node,
-        seed,
-    })
+    let name = args.profile.as_deref().ok_or_else(|| {
+        Error::input("no profile was named")
+            .help("name one with --profile; nodeimg profiles lists them")
+    })?;
+    let node = match args.node.as_slice() {
+        [] => None,
+        [one] => Some(one.as_str()),
+        _ => {
+            return Err(Error::input("several nodes of one profile")
+                .help("leave --profile out: nodeimg build --node A --node B")
+                .into());
+        }
+    };
+    let profile = load(host, name, &args.ssh_key)?;
+    let lock = locked(host, args.lock.as_deref(), &profile)?;
+    seeded(host, args.cluster.as_deref(), node, profile, lock)
+}
+
+/// Loads a profile and adds the keys that were given.
+pub(super) fn load(host: &Host, name: &str, keys: &[String]) -> Result<Profile> {
+    let mut profile = profile::load(&host.shelves, name)?;
+    profile.admin.ssh_keys.extend(ssh_keys(keys)?);
+    Ok(profile)
 }
 
 /// Returns the plan of what was selected.
 pub(super) fn plan(host: &Host, selected: &Selected) -> Result<Plan> {
+    let mut profile = selected.profile.clone();
+    profile.files.extend(selected.manifests.iter().cloned());
     let order = Order {
-        profile: &selected.profile,
+        profile: &profile,
         lock: &selected.lock,
         seed: selected.seed.clone(),
     };
@@ -47,11 +81,11 @@ pub(super) fn plan(host: &Host, selected: &Selected) -> Result<Plan> {
 }
 
 /// Reads the lock, or makes it and writes it where it was looked for.
-fn locked(host: &Host, args: &Select, profile: &Profile) -> Result<Lock> {
-    let path = args
-        .lock
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("locks/{}.lock", profile.name)));
+pub(super) fn locked(host: &Host, lock: Option<&Path>, profile: &Profile) -> Result<Lock> {
+    let path = lock.map_or_else(
+        || PathBuf::from(format!("locks/{}.lock", profile.name)),
+        Path::to_owned,
+    );
     if path.exists() {
         // A build that was killed before it could name its lock may have been overtaken by the one that made this.
         output::sweep(output::folder_of(&path));
@@ -133,35 +167,50 @@ fn ssh_keys(texts: &[String]) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-type Seeded = (Vec<(String, Vec<u8>)>, Option<String>);
-
-fn seeded(host: &Host, args: &Select, profile: &Profile, lock: &Lock) -> Result<Seeded> {
-    let path = match &args.cluster {
-        Some(path) => path.clone(),
-        None if Path::new(cluster::FILE).exists() => PathBuf::from(cluster::FILE),
-        None => {
-            if let Some(node) = &args.node {
-                return Err(Error::input(format!("there is no cluster for node {node:?}"))
-                    .help("`nodeimg cluster init` makes cluster.toml; --cluster names another file")
-                    .into());
-            }
-            host.voice
-                .note("no cluster.toml: the image joins nothing by itself");
-            return Ok((seed::alone(profile)?, None));
-        }
-    };
-    let (mut cluster, secrets) = cluster::load(host, &path)?;
-    for key in &profile.admin.ssh_keys {
-        let key = key
-            .parse()
-            .map_err(|err| Error::input(format!("SSH key {key:?}")).because(err))?;
-        cluster.admin.ssh_keys.push(key);
+/// Returns the cluster's file: the one named, else the usual one if it exists.
+pub(super) fn cluster_file(named: Option<&Path>) -> Option<PathBuf> {
+    match named {
+        Some(path) => Some(path.to_owned()),
+        None => Path::new(cluster::FILE)
+            .exists()
+            .then(|| PathBuf::from(cluster::FILE)),
     }
-    let node = seed::node(profile, &cluster, args.node.as_deref())?.to_string();
-    let member = seed::Membership {
-        cluster: &cluster,
-        secrets: &secrets,
-        node: Some(&node),
+}
+
+fn seeded(
+    host: &Host,
+    file: Option<&Path>,
+    node: Option<&str>,
+    profile: Profile,
+    lock: Lock,
+) -> Result<Selected> {
+    let Some(path) = cluster_file(file) else {
+        if let Some(node) = node {
+            return Err(
+                Error::input(format!("there is no cluster for node {node:?}"))
+                    .help("`nodeimg cluster init` makes cluster.toml; --cluster names another file")
+                    .into(),
+            );
+        }
+        host.voice
+            .note("no cluster.toml: the image joins nothing by itself");
+        let seed = seed::alone(&profile)?;
+        return Ok(Selected {
+            profile,
+            lock,
+            node: None,
+            seed,
+            manifests: Vec::new(),
+        });
     };
-    Ok((seed::seed(profile, lock, &member)?, Some(node)))
+    let mut loaded = cluster::load(host, &path)?;
+    loaded.admit(&profile.admin.ssh_keys)?;
+    let node = seed::node(&profile, &loaded.cluster, node)?.to_string();
+    Ok(Selected {
+        seed: seed::seed(&profile, &lock, &loaded.member(&node))?,
+        manifests: seed::manifests(&profile, &loaded.cluster)?,
+        node: Some(node),
+        profile,
+        lock,
+    })
 }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
+mod addons;
+mod roles;
+
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -112,7 +115,7 @@ fn unknown_keys_are_refused_with_a_suggestion() {
         "mac = \"08:00:27:00:00:0b\"",
         "colour = \"red\"",
         &expect![
-            "cluster.toml:24:1: unknown key `colour`; known here: `name`, `role`, `profile`, `address`, `mac`"
+            "cluster.toml:24:1: unknown key `colour`; known here: `name`, `role`, `profile`, `address`, `mac`, `kubernetes`, `labels`, `taints`, `routes`"
         ],
     );
 }
@@ -125,23 +128,11 @@ fn unknown_words_are_refused_with_a_suggestion() {
         &expect!["cluster.toml:21:8: `role`: unknown role `wroker`; did you mean `worker`?"],
     );
     check(
-        "\"worker\"",
-        "\"etcd\"",
-        &expect![
-            "cluster.toml:21:8: `role`: role `etcd` is not supported yet; use `controlplane` or `worker`"
-        ],
-    );
-    check(
-        "cni = \"none\"",
-        "cni = \"calico\"",
-        &expect![[
-            r#"cluster.toml:7:7: `cni`: `calico` is not supported yet; use "none" and apply its manifest when the control plane is up"#
-        ]],
-    );
-    check(
         "cni = \"none\"",
         "cni = \"weave\"",
-        &expect!["cluster.toml:7:7: `cni`: unknown CNI `weave`; known here: `none`"],
+        &expect![
+            "cluster.toml:7:7: `cni`: unknown CNI `weave`; known here: `none`, `calico`, `flannel`, `cilium`"
+        ],
     );
 }
 
@@ -360,21 +351,21 @@ fn names_addresses_and_macs_are_each_given_once() {
         "\"w1\"",
         "\"cp1\"",
         &expect![
-            "cluster.toml:20:8: `name` cp1 is given twice, first in line 13; give each node its own"
+            "cluster.toml:20:8: `name` cp1 is given twice, first in line 13; give each its own"
         ],
     );
     check(
         "\"192.168.56.11\"",
         "\"192.168.56.10\"",
         &expect![
-            "cluster.toml:23:11: `address` 192.168.56.10 is given twice, first in line 16; give each node its own"
+            "cluster.toml:23:11: `address` 192.168.56.10 is given twice, first in line 16; give each its own"
         ],
     );
     check(
         "08:00:27:00:00:0b",
         "08-00-27-00-00-0A",
         &expect![
-            "cluster.toml:24:7: `mac` 08:00:27:00:00:0a is given twice, first in line 17; give each node its own"
+            "cluster.toml:24:7: `mac` 08:00:27:00:00:0a is given twice, first in line 17; give each its own"
         ],
     );
 }
@@ -385,7 +376,7 @@ fn there_is_a_control_plane_and_their_number_is_odd() {
         "\"controlplane\"",
         "\"worker\"",
         &expect![[r#"
-        cluster.toml:6:12: `endpoint` 192.168.56.10:6443 is a worker, where no API server runs; point it at a control plane, a load balancer or a virtual address
+        cluster.toml:6:12: `endpoint` 192.168.56.10:6443 is a node of role worker, where no API server runs; point it at a control plane, a load balancer or a virtual address
         cluster.toml:12:1: the cluster has no control plane; add a [[node]] with role = "controlplane""#]],
     );
     check(
@@ -396,7 +387,8 @@ fn there_is_a_control_plane_and_their_number_is_odd() {
         ],
     );
     let empty = &GOOD[..GOOD.find("[[node]]").unwrap()];
-    expect![[r#"cluster.toml:1:1: the cluster has no control plane; add a [[node]] with role = "controlplane""#]].assert_eq(&problems(empty));
+    expect![[r#"cluster.toml:1:1: the cluster has no control plane; add a [[node]] with role = "controlplane""#]]
+        .assert_eq(&problems(empty));
 }
 
 #[test]
@@ -405,7 +397,7 @@ fn the_endpoint_is_where_an_api_server_can_be() {
         "\"192.168.56.10:6443\"",
         "\"192.168.56.11:6443\"",
         &expect![
-            "cluster.toml:6:12: `endpoint` 192.168.56.11:6443 is a worker, where no API server runs; point it at a control plane, a load balancer or a virtual address"
+            "cluster.toml:6:12: `endpoint` 192.168.56.11:6443 is a node of role worker, where no API server runs; point it at a control plane, a load balancer or a virtual address"
         ],
     );
     check(
@@ -431,9 +423,9 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
         .replace("\"w1\"", "\"cp1\"");
     expect![[r#"
         cluster.toml:1:8: `name`: cluster name `Home` is not an RFC 1123 label; use lower-case letters, digits and hyphens, a letter or digit at both ends, at most 63
-        cluster.toml:7:7: `cni`: `calico` is not supported yet; use "none" and apply its manifest when the control plane is up
+        cluster.toml:7:7: `cni` is "calico", but no manifest installs it; add a [[manifest]] with stage = "cni", and `url` and `sha256` or `file`
         cluster.toml:10:8: `user`: the admin user cannot be root; choose another; it may use sudo
-        cluster.toml:20:8: `name` cp1 is given twice, first in line 13; give each node its own
+        cluster.toml:20:8: `name` cp1 is given twice, first in line 13; give each its own
         cluster.toml:23:11: `address` 192.168.57.11 is outside `node_cidr` 192.168.56.0/24; choose one inside 192.168.56.0/24, neither its first nor its last"#]].assert_eq(&problems(&text));
 }
 

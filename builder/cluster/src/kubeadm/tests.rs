@@ -1,6 +1,6 @@
 //! The kubeadm file of each kind of node, as text.
 
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 
 use super::*;
 use crate::{RootSeed, UnixTime};
@@ -203,4 +203,139 @@ fn an_unknown_node_is_refused_by_name() {
     .unwrap_err();
     expect!["no node `w9` in cluster `home`; its nodes are w1, cp1, cp2, cp3"]
         .assert_eq(&err.to_string());
+}
+
+/// Everything a cluster file can tell kubeadm, at once.
+const KNOBS: &str = r#"
+name = "knobs"
+kubernetes = "1.36"
+node_cidr = "10.0.0.0/24"
+service_cidr = "10.32.0.0/24"
+endpoint = "api.example.org:8443"
+node = [
+  { name = "lb1", role = "loadbalancer", profile = "l", address = "10.0.0.5" },
+  { name = "lb2", role = "loadbalancer", profile = "l", address = "10.0.0.6" },
+  { name = "etcd1", role = "etcd", profile = "e", address = "10.0.0.11" },
+  { name = "etcd2", role = "etcd", profile = "e", address = "10.0.0.12" },
+  { name = "etcd3", role = "etcd", profile = "e", address = "10.0.0.13" },
+  { name = "cp1", role = "controlplane", profile = "c", address = "10.0.0.21", taints = [] },
+  { name = "cp2", role = "controlplane", profile = "c", address = "10.0.0.22", kubernetes = "1.35" },
+  { name = "gpu", role = "worker", profile = "w", kubernetes = "1.35", labels = { "example.org/gpu" = "yes", zone = "a" }, taints = ["example.org/gpu=yes:NoSchedule", "slow:PreferNoSchedule"] },
+  { name = "admin1", role = "admin", profile = "d" },
+]
+
+[loadbalancer]
+virtual_address = "10.0.0.4"
+
+[kubeadm]
+cert_sans = ["api", "203.0.113.9"]
+ignore_preflight_errors = ["NumCPU"]
+feature_gates = { RootlessControlPlane = false }
+
+[kubeadm.apiserver]
+extra_args = { audit-log-path = "/var/log/audit.log", api-audiences = ["a", "b"], v = "2" }
+volume = [{ name = "audit", host_path = "/etc/audit.yaml", read_only = true, path_type = "File" }]
+
+[kubeadm.scheduler]
+extra_args = { bind-address = "0.0.0.0" }
+
+[kubeadm.kubelet]
+maxPods = 50
+resolvConf = "/etc/resolv.conf"
+evictionHard = { "memory.available" = "100Mi" }
+tlsCipherSuites = ["TLS_AES_128_GCM_SHA256"]
+seccompDefault = true
+
+[kubeadm.kube_proxy]
+mode = "nftables"
+
+[[kubeadm.patch]]
+target = "kube-apiserver"
+content = "spec: {}"
+
+[[kubeadm.patch]]
+target = "kubeletconfiguration"
+kind = "json"
+content = "[]"
+"#;
+
+fn knobs(node: &str, release: &str) -> String {
+    let cluster = crate::parse(KNOBS, "cluster.toml").unwrap();
+    let node = node.parse().unwrap();
+    let text = render(
+        &cluster,
+        &secrets(&cluster),
+        &node,
+        release.parse().unwrap(),
+    );
+    text.unwrap().expose().to_owned()
+}
+
+#[test]
+fn every_knob_of_the_cluster_file_reaches_kubeadm() {
+    expect_file!["golden/knobs-init.yaml"].assert_eq(&knobs("cp1", "v1.36.2"));
+}
+
+#[test]
+fn a_worker_tells_its_labels_and_taints() {
+    expect_file!["golden/knobs-worker.yaml"].assert_eq(&knobs("gpu", "v1.35.7"));
+}
+
+#[test]
+fn etcd_on_the_control_planes_is_told_its_arguments() {
+    let text = format!("{CLUSTER}\n[etcd]\nextra_args = {{ heartbeat-interval = \"500\" }}\n");
+    let cluster = crate::parse(&text, "cluster.toml").unwrap();
+    let release = "v1.36.2".parse().unwrap();
+    let init = render(
+        &cluster,
+        &secrets(&cluster),
+        &"cp1".parse().unwrap(),
+        release,
+    )
+    .unwrap();
+    let want =
+        "etcd:\n  local:\n    extraArgs:\n    - name: heartbeat-interval\n      value: \"500\"\n";
+    assert!(init.expose().contains(want), "{}", init.expose());
+}
+
+#[test]
+fn patches_are_files_that_kubeadm_sorts_as_they_were_written() {
+    let cluster = crate::parse(KNOBS, "cluster.toml").unwrap();
+    let names: Vec<String> = patches(&cluster).into_iter().map(|it| it.0).collect();
+    assert_eq!(
+        names,
+        [
+            "kube-apiserver000+strategic.yaml",
+            "kubeletconfiguration001+json.yaml"
+        ]
+    );
+}
+
+#[test]
+fn a_node_without_a_kubelet_has_no_kubeadm_file() {
+    let cluster = crate::parse(KNOBS, "cluster.toml").unwrap();
+    let release = "v1.36.2".parse().unwrap();
+    let err = render(
+        &cluster,
+        &secrets(&cluster),
+        &"lb1".parse().unwrap(),
+        release,
+    )
+    .unwrap_err();
+    expect!["node `lb1` is a loadbalancer: no kubelet, so no kubeadm file"]
+        .assert_eq(&err.to_string());
+}
+
+#[test]
+fn a_node_that_is_not_yet_upgraded_wants_its_own_release() {
+    let cluster = crate::parse(KNOBS, "cluster.toml").unwrap();
+    let release = "v1.36.2".parse().unwrap();
+    let err = render(
+        &cluster,
+        &secrets(&cluster),
+        &"gpu".parse().unwrap(),
+        release,
+    )
+    .unwrap_err();
+    assert!(err.to_string().contains("asks for 1.35"), "{err}");
 }

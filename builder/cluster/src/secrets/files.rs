@@ -10,6 +10,8 @@ pub enum Mode {
     Private,
     /// 0644: anybody may read it.
     Public,
+    /// 0444: anybody may read it, nobody changes it.
+    Constant,
 }
 
 impl Mode {
@@ -18,6 +20,7 @@ impl Mode {
         match self {
             Self::Private => 0o600,
             Self::Public => 0o644,
+            Self::Constant => 0o444,
         }
     }
 }
@@ -34,7 +37,7 @@ pub struct SecretFile {
 }
 
 impl SecretFile {
-    fn new(name: impl Into<String>, mode: Mode, content: Secret) -> Self {
+    pub(super) fn new(name: impl Into<String>, mode: Mode, content: Secret) -> Self {
         Self {
             name: name.into(),
             mode,

@@ -64,7 +64,10 @@ impl Identity {
 const KEY_TYPE: &str = "ssh-ed25519";
 
 fn ssh_host_key(secrets: &Secrets, node: &NodeName) -> SshHostKey {
-    let key = SigningKey::from_bytes(&derive::bytes(secrets, &format!("ssh-host-key/{node}")));
+    let key = SigningKey::from_bytes(&derive::bytes(
+        secrets,
+        &format!("ssh-host-key/{}", secrets.generation(node)),
+    ));
     let public = key.verifying_key().to_bytes();
     let mut blob = Vec::new();
     string(&mut blob, KEY_TYPE.as_bytes());

@@ -23,6 +23,9 @@ pub(super) const SERVICE_ACCOUNT: &str = "key/service-account";
 
 const DAY_SECONDS: u64 = 86_400;
 
+/// How long authorities are valid, and what nobody could renew.
+pub(super) const AUTHORITY_DAYS: u64 = 3650;
+
 /// The authorities of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Authority {
@@ -106,7 +109,7 @@ impl Key {
     }
 
     /// The subject key identifier: SHA-256 over the key's bits, cut to 160 (RFC 7093 §2, method 1).
-    fn identifier(&self) -> KeyIdMethod {
+    pub(super) fn identifier(&self) -> KeyIdMethod {
         KeyIdMethod::PreSpecified(
             Sha256::digest(self.point)
                 .iter()
@@ -146,6 +149,49 @@ impl Certified {
         der::pem("CERTIFICATE", self.certificate.der())
     }
 
+    /// The key, PEM in SEC 1 form.
+    pub(super) fn key_pem(&self) -> Secret {
+        self.key.private_pem()
+    }
+
+    /// Makes a certificate that signs itself.
+    pub(super) fn self_signed(
+        params: CertificateParams,
+        key: Key,
+        subject: &str,
+    ) -> Result<Self, Error> {
+        let certificate = params.self_signed(&key);
+        let certificate = certificate.map_err(|source| Error::Certificate {
+            what: subject.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            certificate,
+            params,
+            key,
+        })
+    }
+
+    /// Makes a certificate that this one signs.
+    pub(super) fn sign(
+        &self,
+        params: CertificateParams,
+        key: Key,
+        subject: &str,
+    ) -> Result<Self, Error> {
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let certificate = params.signed_by(&key, &issuer);
+        let certificate = certificate.map_err(|source| Error::Certificate {
+            what: subject.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            certificate,
+            params,
+            key,
+        })
+    }
+
     /// The certificate's PEM in base64 once more, as a kubeconfig embeds it.
     pub(super) fn certificate_data(&self) -> String {
         Base64::encode_string(self.certificate_pem().as_bytes())
@@ -163,22 +209,16 @@ impl Certified {
 pub(super) fn authority(secrets: &Secrets, authority: Authority) -> Result<Certified, Error> {
     let name = authority.common_name();
     let key = secrets.key(authority.key_label());
-    let mut params = params(secrets, name, secrets.created, 3650);
+    let mut params = params(secrets, name, secrets.created, AUTHORITY_DAYS);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages.push(KeyUsagePurpose::KeyCertSign);
     params.key_identifier_method = key.identifier();
-    let wrong = |source| Error::Certificate {
+    let dns_name = name.try_into().map_err(|source| Error::Certificate {
         what: name.to_owned(),
         source,
-    };
-    let dns_name = name.try_into().map_err(wrong)?;
+    })?;
     params.subject_alt_names = vec![SanType::DnsName(dns_name)];
-    let certificate = params.self_signed(&key).map_err(wrong)?;
-    Ok(Certified {
-        certificate,
-        params,
-        key,
-    })
+    Certified::self_signed(params, key, name)
 }
 
 /// Makes a client certificate of `group`, signed by the cluster's authority.
@@ -198,21 +238,16 @@ pub(super) fn client(
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_identifier_method = key.identifier();
     let ca = authority(secrets, Authority::Kubernetes)?;
-    let issuer = Issuer::from_params(&ca.params, &ca.key);
-    let certificate = params
-        .signed_by(&key, &issuer)
-        .map_err(|source| Error::Certificate {
-            what: name.to_owned(),
-            source,
-        })?;
-    Ok(Certified {
-        certificate,
-        params,
-        key,
-    })
+    ca.sign(params, key, name)
 }
 
-fn params(secrets: &Secrets, name: &str, not_before: UnixTime, days: u64) -> CertificateParams {
+/// What all certificates have in common.
+pub(super) fn params(
+    secrets: &Secrets,
+    name: &str,
+    not_before: UnixTime,
+    days: u64,
+) -> CertificateParams {
     let mut res = CertificateParams::default();
     let not_before = UnixTime(not_before.0.min(UnixTime::LAST.0));
     let epoch = rcgen::date_time_ymd(1970, 1, 1);

@@ -1,9 +1,11 @@
 //! `secrets.toml`: the root seed and the time, the only things of a cluster's secrets that cannot be made again.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{RootSeed, Secrets, UnixTime};
-use crate::{ClusterName, Error, Fault, Place, Secret, hex};
+use crate::{ClusterName, Error, Fault, NodeName, Place, Secret, hex};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,6 +14,8 @@ struct SecretsFile {
     cluster: String,
     created: u64,
     seed: String,
+    #[serde(default)]
+    revoked: BTreeMap<String, u32>,
 }
 
 pub(super) fn write(secrets: &Secrets) -> Secret {
@@ -19,7 +23,16 @@ pub(super) fn write(secrets: &Secrets) -> Secret {
         cluster,
         root,
         created,
+        generations,
     } = secrets;
+    let mut revoked: Vec<String> = generations
+        .iter()
+        .map(|(node, n)| format!("{node} = {n}\n"))
+        .collect();
+    if !revoked.is_empty() {
+        let head = "\n# How often each node's own secrets were revoked: they are made with this number.\n[revoked]\n";
+        revoked.insert(0, head.to_owned());
+    }
     Secret::new(format!(
         "# The secrets of a Kubernetes cluster: whoever reads this file owns the cluster, and nobody can make it again.\n\
          # Every key, certificate and token of the cluster is derived from `seed`.\n\
@@ -27,9 +40,10 @@ pub(super) fn write(secrets: &Secrets) -> Secret {
          cluster = \"{cluster}\"\n\
          # Seconds since 1970; the authorities are valid for ten years from here.\n\
          created = {}\n\
-         seed = \"{}\"\n",
+         seed = \"{}\"\n{}",
         created.0,
-        hex::encode(&root.0)
+        hex::encode(&root.0),
+        revoked.concat()
     ))
 }
 
@@ -70,11 +84,21 @@ pub(super) fn parse(text: &str, file: &str, cluster: &ClusterName) -> Result<Sec
             "restore the file from a backup",
         )
     })?;
-    Ok(Secrets::new(
+    let mut res = Secrets::new(
         cluster.clone(),
         RootSeed::new(seed),
         UnixTime(stored.created),
-    ))
+    );
+    for (name, n) in &stored.revoked {
+        let node: NodeName = name.parse().map_err(|_| {
+            refuse(
+                "`revoked` holds a name that is no node's".to_owned(),
+                "restore the file from a backup",
+            )
+        })?;
+        res.generations.insert(node, *n);
+    }
+    Ok(res)
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

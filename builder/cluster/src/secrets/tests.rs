@@ -207,3 +207,72 @@ fn identities_have_their_standards_form() {
             .starts_with("08:00:27:")
     );
 }
+
+#[test]
+fn a_revoked_node_gets_everything_of_its_own_anew_and_others_keep_theirs() {
+    let (node, other): (crate::NodeName, crate::NodeName) =
+        ("w1".parse().unwrap(), "w2".parse().unwrap());
+    let mut secrets = Secrets::new("home".parse().unwrap(), RootSeed::new([7; 32]), UnixTime(5));
+    let before = secrets.clone();
+    secrets.revoke(&node);
+    assert_ne!(secrets.node_token(&node), before.node_token(&node));
+    assert_eq!(secrets.node_token(&other), before.node_token(&other));
+    let (new, old) = (secrets.identity(&node), before.identity(&node));
+    assert_ne!(new.ssh_host_key, old.ssh_host_key);
+    // The machine itself stays the same.
+    assert_eq!(new.machine_id, old.machine_id);
+    assert_eq!(new.mac(MacPrefix::Local), old.mac(MacPrefix::Local));
+    let once = secrets.node_token(&node);
+    secrets.revoke(&node);
+    assert_ne!(secrets.node_token(&node), once);
+}
+
+#[test]
+fn revocations_are_stored() {
+    let mut secrets = Secrets::new("home".parse().unwrap(), RootSeed::new([7; 32]), UnixTime(5));
+    secrets.revoke(&"w1".parse().unwrap());
+    secrets.revoke(&"w1".parse().unwrap());
+    secrets.revoke(&"0x1f".parse().unwrap());
+    let text = secrets.to_text();
+    let read = Secrets::parse(text.expose(), "secrets.toml", secrets.cluster()).unwrap();
+    assert_eq!(read, secrets);
+    assert_eq!(read.revocations(&"w1".parse().unwrap()), 2);
+    let bad = text.expose().replace("w1 = 2", "\"W 1\" = 2");
+    assert!(Secrets::parse(&bad, "secrets.toml", secrets.cluster()).is_err());
+}
+
+#[test]
+fn a_live_cluster_is_told_tokens_by_a_manifest() {
+    let text = crate::default_for(&"home".parse().unwrap(), "1.36".parse().unwrap());
+    let cluster = |text: &str| crate::parse(text, "cluster.toml").unwrap();
+    let secrets = Secrets::new("home".parse().unwrap(), RootSeed::new([7; 32]), UnixTime(5));
+    let now = UnixTime(1_795_000_000);
+    let manifest = |text: &str| secrets.bootstrap_tokens(&cluster(text), now).unwrap();
+    let for_ever = manifest(&text);
+    let limited = manifest(&text.replace("token_ttl = \"0s\"", "token_ttl = \"720h\""));
+    let token = secrets.node_token(&"node01".parse().unwrap());
+    assert!(
+        for_ever
+            .expose()
+            .contains(&format!("name: bootstrap-token-{}", token.id()))
+    );
+    assert!(!for_ever.expose().contains("expiration"));
+    let first = limited.expose().split("---\n").nth(1).unwrap().to_owned();
+    expect_test::expect![[r#"
+        apiVersion: v1
+        kind: Secret
+        metadata:
+          name: bootstrap-token-taf1h1
+          namespace: kube-system
+        type: bootstrap.kubernetes.io/token
+        stringData:
+          description: node node01
+          token-id: taf1h1
+          token-secret: i0fto120m6nbv5tn
+          expiration: "2026-12-18T11:06:40Z"
+          usage-bootstrap-authentication: "true"
+          usage-bootstrap-signing: "true"
+          auth-extra-groups: system:bootstrappers:kubeadm:default-node-token
+    "#]]
+    .assert_eq(&first);
+}

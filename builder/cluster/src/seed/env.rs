@@ -21,6 +21,7 @@ pub(super) fn render(
         ),
         ("NODEIMG_NODE_CIDR", cluster.node_cidr.to_string()),
         ("NODEIMG_ADDRESS", address),
+        ("NODEIMG_ADMIN", cluster.admin.user.to_string()),
         ("NODEIMG_ENDPOINT", cluster.endpoint.to_string()),
         ("NODEIMG_KUBERNETES_VERSION", release.to_string()),
         // Before this moment the cluster's certificates are not valid, whatever a board without a clock believes.

@@ -17,6 +17,10 @@ pub(super) fn render(cluster: &Cluster, node: &Node) -> String {
             res.push(format!("{address} {}", names(cluster, other)));
         }
     }
+    // The endpoint's name, where the cluster's own machines answer to it.
+    if let Some(address) = cluster.endpoint_address() {
+        res.push(format!("{address} {}", cluster.endpoint.host));
+    }
     res.push(String::new());
     res.join("\n")
 }

@@ -31,7 +31,7 @@ struct Ethernet<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     addresses: Option<[String; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    routes: Option<[Route; 1]>,
+    routes: Option<Vec<Route>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nameservers: Option<Nameservers<'a>>,
 }
@@ -52,7 +52,7 @@ struct Dhcp4Overrides {
 
 #[derive(Serialize)]
 struct Route {
-    to: &'static str,
+    to: String,
     via: Ipv4Addr,
 }
 
@@ -68,8 +68,11 @@ pub(super) fn render(cluster: &Cluster, node: &Node, nics: &Nics) -> Result<Stri
         .map(|nic| {
             let ethernet = match (nic.role, node.address) {
                 (NicRole::Uplink, _) => by_dhcp(nic, 100),
-                (NicRole::Cluster, None) => by_dhcp(nic, 200),
-                (NicRole::Cluster, Some(address)) => fixed(cluster, address, nic, nics),
+                (NicRole::Cluster, None) => Ethernet {
+                    routes: some(routes(cluster, node)),
+                    ..by_dhcp(nic, 200)
+                },
+                (NicRole::Cluster, Some(address)) => fixed(cluster, node, address, nic, nics),
             };
             (nic.id.as_str(), ethernet)
         })
@@ -95,6 +98,7 @@ fn by_dhcp(nic: &NicConfig, route_metric: u32) -> Ethernet<'_> {
 
 fn fixed<'a>(
     cluster: &'a Cluster,
+    node: &Node,
     address: Ipv4Addr,
     nic: &'a NicConfig,
     nics: &Nics,
@@ -103,21 +107,38 @@ fn fixed<'a>(
     // Beside an uplink the node network leads nowhere: its gateway would take the default route away.
     let alone = !nics.has_uplink();
     let gateway = network.gateway.filter(|_| alone);
+    // `default` is not known to the netplan of 20.04.
+    let everywhere = gateway.map(|via| Route {
+        to: "0.0.0.0/0".to_owned(),
+        via,
+    });
+    let ways = everywhere
+        .into_iter()
+        .chain(routes(cluster, node))
+        .collect();
     let nameservers = alone && !network.nameservers.is_empty();
     Ethernet {
         addresses: Some([format!("{address}/{}", cluster.node_cidr.prefix())]),
-        routes: gateway.map(|via| {
-            // `default` is not known to the netplan of 20.04.
-            [Route {
-                to: "0.0.0.0/0",
-                via,
-            }]
-        }),
+        routes: some(ways),
         nameservers: nameservers.then_some(Nameservers {
             addresses: &network.nameservers,
         }),
         ..bare(nic)
     }
+}
+
+/// The static routes of `node`: those of all nodes, then its own.
+fn routes(cluster: &Cluster, node: &Node) -> Vec<Route> {
+    let all = cluster.network.routes.iter().chain(&node.routes);
+    all.map(|it| Route {
+        to: it.to.to_string(),
+        via: it.via,
+    })
+    .collect()
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
 }
 
 fn bare(nic: &NicConfig) -> Ethernet<'_> {

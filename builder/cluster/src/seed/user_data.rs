@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
-use super::{Order, env, hosts};
-use crate::secrets::pki_files;
-use crate::{Cluster, Error, Mode, Node, Role, Secret, SshKey, kubeadm, yaml};
+use super::role::NodeFile;
+use super::{Order, env, hosts, role};
+use crate::{Cluster, Error, Node, Secret, SshKey, yaml};
 
 #[derive(Serialize)]
 #[expect(
@@ -71,13 +71,13 @@ fn literal<S: serde::Serializer>(text: &String, serializer: S) -> Result<S::Ok, 
     yaml::literal(text, serializer)
 }
 
-impl WriteFile {
-    fn new(path: impl Into<String>, mode: Mode, content: &str) -> Self {
+impl From<&NodeFile> for WriteFile {
+    fn from(it: &NodeFile) -> Self {
         Self {
-            path: path.into(),
+            path: it.path.clone(),
             owner: "root:root",
-            permissions: format!("{:04o}", mode.bits()),
-            content: content.to_owned(),
+            permissions: format!("{:04o}", it.mode.bits()),
+            content: it.content.expose().to_owned(),
         }
     }
 }
@@ -115,7 +115,7 @@ pub(super) fn render(order: &Order<'_>, node: &Node) -> Result<Secret, Error> {
         },
         resize_rootfs: true,
         write_files: write_files(order, node)?,
-        runcmd: runcmd(cluster),
+        runcmd: runcmd(cluster, node),
     };
     let text = yaml::document("user-data", &config)?;
     Ok(Secret::new(format!("#cloud-config\n{text}")))
@@ -128,31 +128,20 @@ fn write_files(order: &Order<'_>, node: &Node) -> Result<Vec<WriteFile>, Error> 
         release,
         ..
     } = *order;
-    let kubeadm = kubeadm::render(cluster, secrets, &node.name, release)?;
-    let mut res = vec![
-        WriteFile::new("/etc/hosts", Mode::Public, &hosts::render(cluster, node)),
-        WriteFile::new(
-            "/etc/nodeimg/node.env",
-            Mode::Public,
-            &env::render(cluster, secrets, node, release),
-        ),
-        WriteFile::new("/etc/nodeimg/kubeadm.yaml", Mode::Private, kubeadm.expose()),
+    let env = env::render(cluster, secrets, node, release);
+    let mut files = vec![
+        NodeFile::machine_id(order.secrets.identity(&node.name).machine_id),
+        NodeFile::public("/etc/hosts", hosts::render(cluster, node)),
+        NodeFile::public("/etc/nodeimg/node.env", env),
     ];
-    if node.role == Role::ControlPlane {
-        // Workers get none of these: they could sign with the keys, and kubeadm refuses to join where ca.crt already is.
-        for file in pki_files(secrets)? {
-            let path = format!("/etc/nodeimg/pki/{}", file.name);
-            res.push(WriteFile::new(path, file.mode, file.content.expose()));
-        }
-    }
+    files.extend(role::files(order, node)?);
     if !cluster.time_servers.is_empty() {
-        res.push(WriteFile::new(
+        files.push(NodeFile::public(
             "/etc/systemd/timesyncd.conf.d/10-nodeimg.conf",
-            Mode::Public,
-            &timesyncd(cluster),
+            timesyncd(cluster),
         ));
     }
-    Ok(res)
+    Ok(files.iter().map(WriteFile::from).collect())
 }
 
 fn timesyncd(cluster: &Cluster) -> String {
@@ -164,8 +153,9 @@ fn timesyncd(cluster: &Cluster) -> String {
     format!("[Time]\nNTP={}\n", servers.join(" "))
 }
 
-fn runcmd(cluster: &Cluster) -> Vec<Vec<&'static str>> {
-    let mut res = Vec::new();
+fn runcmd(cluster: &Cluster, node: &Node) -> Vec<Vec<&'static str>> {
+    // The journal began under the identity that systemd made up before the seed was read.
+    let mut res = vec![vec!["systemctl", "restart", "systemd-journald.service"]];
     if !cluster.time_servers.is_empty() {
         // It started long before its file was written.
         res.push(vec![
@@ -174,12 +164,12 @@ fn runcmd(cluster: &Cluster) -> Vec<Vec<&'static str>> {
             "systemd-timesyncd.service",
         ]);
     }
+    let unit = if node.role.has_kubelet() {
+        "nodeimg-join.service"
+    } else {
+        "nodeimg-role.service"
+    };
     // The unit waits for the clock and the network itself; cloud-init is not to wait for it.
-    res.push(vec![
-        "systemctl",
-        "start",
-        "--no-block",
-        "nodeimg-join.service",
-    ]);
+    res.push(vec!["systemctl", "start", "--no-block", unit]);
     res
 }

@@ -54,8 +54,8 @@ pub(super) fn put_in_boot(
     Ok(())
 }
 
-/// Returns a FAT volume of `size` bytes that holds the seed; its serial number comes from the plan.
-pub(super) fn volume(
+/// Returns a FAT volume of `size` bytes that holds the seed; its serial number comes from `plan`, the digest of what it is for.
+pub(crate) fn volume(
     files: &[(String, Content)],
     size: u64,
     plan: Digest,

@@ -1,7 +1,7 @@
 //! Members of a tarball that a profile names, found in the decoded archive: pax, GNU and ustar headers (crate `tar`).
 //!
-//! Content stays where it is. Owners are numbers; names in the archive are not looked up. A member whose path leaves the
-//! folder is an error.
+//! Content stays where it is. Everything belongs to root: the owners in an archive are those of the machine it was packed on. A
+//! member whose path leaves the folder is an error.
 
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
@@ -23,7 +23,7 @@ const MAX_MEMBERS: usize = 1 << 20;
 pub(super) struct Member {
     /// Where it is in the archive.
     pub(super) path: ImgPath,
-    /// Mode, owner and time.
+    /// Mode and time.
     pub(super) meta: Meta,
     /// What it is.
     pub(super) node: Node,
@@ -105,12 +105,8 @@ pub(super) fn entries(digest: Digest, blobs: &dyn Blobs) -> Result<Vec<Member>> 
 }
 
 fn meta(header: &tar::Header) -> std::io::Result<Meta> {
-    let number =
-        |it: u64| u32::try_from(it).map_err(|_| std::io::Error::other("an owner beyond 32 bits"));
     Ok(Meta {
         mode: u16::try_from(header.mode()? & 0o7777).unwrap_or_default(),
-        uid: number(header.uid()?)?,
-        gid: number(header.gid()?)?,
         mtime: Timestamp::from_secs(i64::try_from(header.mtime()?).unwrap_or_default()),
         layer: layer::OVERLAYS,
         ..Meta::default()

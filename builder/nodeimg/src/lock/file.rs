@@ -13,7 +13,7 @@ struct LockFile {
     profile: String,
     profile_sha256: String,
     time: i64,
-    kubernetes: String,
+    kubernetes: Option<String>,
     kernel: String,
     base: LockedFile,
     #[serde(default, rename = "signer")]
@@ -125,7 +125,9 @@ pub fn render(lock: &Lock) -> String {
     line(format_args!("profile = {}", quoted(&lock.profile)));
     line(format_args!("profile_sha256 = \"{}\"", lock.profile_digest));
     line(format_args!("time = {}", lock.time));
-    line(format_args!("kubernetes = {}", quoted(&lock.kubernetes)));
+    if let Some(it) = &lock.kubernetes {
+        line(format_args!("kubernetes = {}", quoted(it)));
+    }
     line(format_args!("kernel = {}", quoted(&lock.kernel)));
     let locked = |it: &Locked| {
         format!(

@@ -217,15 +217,18 @@ pub(super) fn solve(
 
 /// Returns what the profile wants, with its placeholders filled.
 fn wanted(profile: &Profile, facts: &BaseFacts) -> Result<Vec<Wanted>> {
-    let version = &profile.kubernetes.version;
-    // A minor takes its newest patch; an exact version its newest packaging.
-    let pattern = if version.split('.').count() > 2 {
-        format!("{version}-*")
-    } else {
-        format!("{version}.*")
-    };
     let kernel = facts.kernels.last().map_or("", String::as_str);
-    let values = [("version", pattern.as_str()), ("kernel", kernel)];
+    let mut values = vec![("kernel", kernel)];
+    // A minor takes its newest patch; an exact version its newest packaging.
+    let pattern = profile.kubernetes.as_ref().map(|it| {
+        let separator = if it.version.split('.').count() > 2 {
+            "-"
+        } else {
+            "."
+        };
+        format!("{}{separator}*", it.version)
+    });
+    values.extend(pattern.as_deref().map(|it| ("version", it)));
     profile
         .install
         .iter()

@@ -9,7 +9,7 @@ use super::{Lock, Locked, Package, Signer, profile_digest};
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
 use crate::facts::{self, BaseFacts};
-use crate::profile::Profile;
+use crate::profile::{Profile, Role};
 use crate::want::{Blobs, Fetch, Want};
 use fstree::ReadAt;
 use std::collections::BTreeMap;
@@ -223,20 +223,25 @@ fn time(suites: &[Suite], signers: &[Signer]) -> i64 {
         .unwrap_or(0)
 }
 
-fn kubernetes(profile: &Profile, packages: &[Package]) -> Result<String> {
-    let kubeadm = packages
+/// The version of the package a node of this role cannot do without.
+fn kubernetes(profile: &Profile, packages: &[Package]) -> Result<Option<String>> {
+    if profile.kubernetes.is_none() {
+        return Ok(None);
+    }
+    let wanted = match profile.role {
+        Role::Controlplane | Role::Worker => "kubeadm",
+        _ => "kubectl",
+    };
+    let found = packages
         .iter()
-        .find(|it| it.name == "kubeadm")
+        .find(|it| it.name == wanted)
         .ok_or_else(|| {
-            Error::input(format!("profile {:?} installs no kubeadm", profile.name))
-                .help("`packages.install` names it: \"kubeadm={version}\"")
+            Error::input(format!("profile {:?} installs no {wanted}", profile.name)).help(format!(
+                "`packages.install` names it: \"{wanted}={{version}}\""
+            ))
         })?;
-    Ok(kubeadm
-        .version
-        .split('-')
-        .next()
-        .unwrap_or(&kubeadm.version)
-        .to_owned())
+    let version = found.version.split('-').next().unwrap_or(&found.version);
+    Ok(Some(version.to_owned()))
 }
 
 fn kernel(facts: &BaseFacts) -> Result<String> {

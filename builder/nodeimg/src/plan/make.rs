@@ -21,7 +21,7 @@ pub struct Order<'a> {
     pub profile: &'a Profile,
     /// What that came to.
     pub lock: &'a Lock,
-    /// The seed's files by name; their content may be secret.
+    /// The seed's files by name; their content may be secret. None for an image whose seed comes on a disk of its own.
     pub seed: Vec<(String, Vec<u8>)>,
 }
 
@@ -78,15 +78,17 @@ pub fn plan(order: &Order<'_>, shelf: &dyn Shelf) -> Result<Plan> {
             .iter()
             .map(|it| Step::Config { line: it.clone() }),
     );
-    let files = order
+    let files: Vec<(String, Payload)> = order
         .seed
         .iter()
         .map(|(name, bytes)| (name.clone(), Payload::new(bytes.as_slice())))
         .collect();
-    steps.push(Step::Seed {
-        place: seed_place(profile),
-        files,
-    });
+    if !files.is_empty() {
+        steps.push(Step::Seed {
+            place: seed_place(profile),
+            files,
+        });
+    }
     steps.push(Step::Size {
         slack: profile.slack,
         disk: profile.disk,
@@ -106,16 +108,14 @@ fn seed_place(profile: &Profile) -> SeedPlace {
 
 fn values(profile: &Profile, lock: &Lock) -> Values {
     Values {
-        kubernetes: KubernetesValues {
-            version: lock.kubernetes.clone(),
-            minor: lock
+        kubernetes: lock.kubernetes.as_ref().map(|version| KubernetesValues {
+            version: version.clone(),
+            minor: version.splitn(3, '.').take(2).collect::<Vec<_>>().join("."),
+            pause_image: profile
                 .kubernetes
-                .splitn(3, '.')
-                .take(2)
-                .collect::<Vec<_>>()
-                .join("."),
-            pause_image: profile.kubernetes.pause_image.clone(),
-        },
+                .as_ref()
+                .and_then(|it| it.pause_image.clone()),
+        }),
         profile: ProfileValues {
             name: profile.name.clone(),
             role: profile.role.name().to_owned(),

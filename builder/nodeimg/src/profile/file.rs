@@ -1,6 +1,7 @@
 //! The TOML form of profiles and parts: what serde reads, and how a later file is laid over an earlier one.
 
 use super::{Adapter, Firmware, Format, Forward, Role};
+use crate::base::Arch;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -82,6 +83,7 @@ pub(crate) struct KeyFile {
 pub(super) struct RemoteFileFile {
     pub(super) url: String,
     pub(super) sha256: String,
+    pub(super) arch: Option<Arch>,
     pub(super) path: String,
     pub(super) mode: Option<String>,
     pub(super) unpack: Option<bool>,
@@ -177,7 +179,10 @@ impl ProfileFile {
             set(&mut under.fingerprints, key.fingerprints);
             set(&mut under.urls, key.urls);
         }
-        self.files.extend(over.files);
+        for file in over.files {
+            self.files.retain(|it| it.url != file.url);
+            self.files.push(file);
+        }
         set(&mut self.image.format, over.image.format);
         set(&mut self.image.disk, over.image.disk);
         set(&mut self.image.slack, over.image.slack);

@@ -1,8 +1,9 @@
 //! Reading a profile with all that it extends, and turning text into values that are believed from then on.
 
-use super::file::{LinkKind, MachineFile, NicFile, ProfileFile, RemoteFileFile};
+use super::file::{KubernetesFile, LinkKind, MachineFile, NicFile, ProfileFile, RemoteFileFile};
 use super::{
-    Admin, BootEdits, Format, Kubernetes, Link, Machine, Network, Nic, Profile, RemoteFile, Unpack,
+    Admin, BootEdits, Format, Kubernetes, Link, Machine, Network, Nic, Profile, RemoteFile, Role,
+    Unpack,
 };
 use crate::base::{self, Base};
 use crate::digest::Digest;
@@ -112,17 +113,22 @@ fn finish(
     base: Base,
     sources: BTreeMap<String, Digest>,
 ) -> Result<Profile> {
-    let version = file
-        .kubernetes
-        .version
-        .ok_or_else(|| missing(name, "kubernetes.version"))?;
-    let minor = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-    let arch = base.arch.to_string();
-    let values = [
-        ("minor", minor.as_str()),
+    let role = file.role.ok_or_else(|| missing(name, "role"))?;
+    let kubernetes = kubernetes(name, role, file.kubernetes)?;
+    let minor = kubernetes.as_ref().map(|it| {
+        it.version
+            .splitn(3, '.')
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(".")
+    });
+    let base_arch = base.arch;
+    let arch = base_arch.to_string();
+    let mut values = vec![
         ("codename", base.codename.as_str()),
         ("arch", arch.as_str()),
     ];
+    values.extend(minor.as_deref().map(|it| ("minor", it)));
     let repositories = file
         .repositories
         .into_iter()
@@ -162,14 +168,8 @@ fn finish(
     Ok(Profile {
         name: name.to_owned(),
         summary: file.summary.unwrap_or_default(),
-        role: file.role.ok_or_else(|| missing(name, "role"))?,
-        kubernetes: Kubernetes {
-            version,
-            pause_image: file
-                .kubernetes
-                .pause_image
-                .ok_or_else(|| missing(name, "kubernetes.pause_image"))?,
-        },
+        role,
+        kubernetes,
         base,
         repositories,
         keys,
@@ -178,6 +178,7 @@ fn finish(
         files: file
             .files
             .into_iter()
+            .filter(|it| it.arch.is_none_or(|it| it == base_arch))
             .map(|it| remote(name, it))
             .collect::<Result<_>>()?,
         overlays: file.overlays,
@@ -203,6 +204,23 @@ fn finish(
         },
         sources,
     })
+}
+
+/// Nodes that run pods have a Kubernetes with a sandbox image; others have as much of it as they ask for.
+fn kubernetes(name: &str, role: Role, file: KubernetesFile) -> Result<Option<Kubernetes>> {
+    if matches!(role, Role::Controlplane | Role::Worker) {
+        if file.version.is_none() {
+            return Err(missing(name, "kubernetes.version"));
+        }
+        if file.pause_image.is_none() {
+            return Err(missing(name, "kubernetes.pause_image"));
+        }
+    }
+    let pause_image = file.pause_image;
+    Ok(file.version.map(|version| Kubernetes {
+        version,
+        pause_image,
+    }))
 }
 
 fn machine(name: &str, file: MachineFile) -> Result<Option<Machine>> {

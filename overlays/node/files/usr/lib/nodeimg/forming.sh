@@ -19,6 +19,7 @@ attempt() {
 # Until the mark `formed` nobody can have joined, and a power cut means to begin anew; from it on nothing is reset.
 form() {
 	undo || return 1
+	static_pods '' || { last_error='static pods could not be put in place'; return 1; }
 	try kubeadm init --config "$config" "--skip-phases=$opening" || return 1
 	mark formed "cluster=$cluster"
 	open_cluster
@@ -81,30 +82,39 @@ join() {
 join_control_plane() {
 	wait_until members "etcd to let this machine's former member go" \
 		/usr/lib/nodeimg/peer member leave "$endpoint" "$node" "$address"
-	undo && try kubeadm join --config "$config"
+	for file in "$seed"/static-pods/*.yaml; do rm -f "/etc/kubernetes/manifests/${file##*/}"; done
+	undo && try kubeadm join --config "$config" && static_pods 's|/super-admin\.conf|/admin.conf|'
 }
 
-# Only where the cluster was formed, again when the files are others, in the order of their names, each until it is taken.
-apply_manifests() {
-	[ -e "$marks/formed" ] || return 0
-	set --
-	for file in "$seed"/manifests/*.yaml; do
-		[ ! -f "$file" ] || set -- "$@" "$file"
+# Static pods of the seed. kubeadm init lets them be there, and a virtual address must be held before the cluster opens; kubeadm join
+# refuses a folder that is not empty, and leaves no super-admin.conf.
+static_pods() {
+	for file in "$seed"/static-pods/*.yaml; do
+		[ -f "$file" ] || continue
+		pod=/etc/kubernetes/manifests/${file##*/}
+		(umask 077 && mkdir -p /etc/kubernetes/manifests && sed "$1" "$file" >"${pod%/*}/.${file##*/}.new")
+		mv "${pod%/*}/.${file##*/}.new" "$pod"
 	done
-	[ $# -gt 0 ] || return 0
-	digest=$(cat "$@" | sha256sum | cut -d' ' -f1)
+}
+
+# Only where the cluster was formed, again when the files are others. manifests.list has a line for each in their order: its name, and its
+# path. Each is applied until it is taken, as one owner of fields, so that a later one may lay some over an earlier one's objects.
+apply_manifests() {
+	[ -e "$marks/formed" ] && [ -s "$seed/manifests.list" ] || return 0
+	digest=$({ cat "$seed/manifests.list"; cut -d' ' -f2- "$seed/manifests.list" | xargs -r -d '\n' cat; } | sha256sum | cut -d' ' -f1)
 	[ "$(cat "$marks/manifests" 2>/dev/null)" != "$digest" ] || return 0
-	for file; do apply "$file"; done
+	while read -r name file <&5; do apply "$name" "$file"; done 5<"$seed/manifests.list"
 	mark manifests "$digest"
 	last_error=''
 }
 
+# apply NAME FILE
 apply() {
-	enter manifests "applying ${1##*/}" "${1##*/}"
+	enter manifests "applying $1" "$1"
 	pause=$poll
 	until run kubectl --kubeconfig /etc/kubernetes/admin.conf apply --server-side --force-conflicts \
-		--field-manager nodeimg --filename "$1"; do
-		enter manifests "${1##*/} was not taken: $last_error; trying again until it is" "${1##*/}, which was not taken"
+		--field-manager "nodeimg-$1" --filename "$2"; do
+		enter manifests "$1 was not taken: $last_error; trying again until it is" "$1, which was not taken"
 		sleep "$pause"
 		pause=$((pause * 2))
 		[ "$pause" -le 60 ] || pause=60

@@ -1,0 +1,117 @@
+# shellcheck shell=bash
+# Machines without a kubelet: what the seed says of their services is put in place and started. The seeds are the reviewed ones
+# of builder/cluster; haproxy and keepalived are this machine's own.
+
+# service_seed ROLE [LINE...]: what cloud-init writes on such a machine.
+service_seed() {
+    local role=$1
+    shift
+    seed "$role" serve "$@"
+    lan
+}
+serve() {
+    status=0
+    timeout 60 /usr/lib/nodeimg/serve >>/t/out 2>&1 || status=$?
+    [ $status = "${1:-0}" ] || fail "serve ended with $status"
+}
+
+case_a_load_balancer_starts_haproxy_and_keepalived() { # on a loadbalancer
+    service_seed loadbalancer
+    serve
+    equal "$(state phase)" serving
+    has /etc/haproxy/haproxy.cfg 'bind 192.168.56.10:8405'
+    has /etc/keepalived/keepalived.conf 'interface enp0s8'
+    has /etc/keepalived/keepalived.conf 'unicast_src_ip 192.168.56.10'
+    mode 600 /etc/keepalived/keepalived.conf
+    gone /run/nodeimg/keepalived.conf
+    has /t/systemctl 'reload-or-restart haproxy.service'
+    has /t/systemctl 'reload-or-restart keepalived.service'
+    has /dev/console 'n1 (192.168.56.10) serves cluster demo as loadbalancer: loadbalancer'
+}
+
+case_a_second_boot_changes_nothing() { # on a loadbalancer
+    service_seed loadbalancer
+    serve
+    : >/t/systemctl
+    serve
+    lacks /t/systemctl reload-or-restart
+    has /t/systemctl 'start haproxy.service'
+}
+
+case_a_changed_seed_is_put_in_place() { # on a loadbalancer
+    service_seed loadbalancer
+    serve
+    sed -i 's/cp2 192.168.56.32/cp2 192.168.56.33/' /etc/nodeimg/service/haproxy.cfg
+    : >/t/systemctl
+    serve
+    has /etc/haproxy/haproxy.cfg 'cp2 192.168.56.33'
+    has /t/systemctl 'reload-or-restart haproxy.service'
+    lacks /t/systemctl 'reload-or-restart keepalived.service'
+}
+
+case_what_haproxy_refuses_is_said_and_not_put_in_place() { # on a loadbalancer
+    service_seed loadbalancer NODEIMG_RETRY_FIRST=1
+    echo 'nonsense' >>/etc/nodeimg/service/haproxy.cfg
+    setsid /usr/lib/nodeimg/serve >>/t/out 2>&1 &
+    pid=$!
+    until_state phase retry
+    kill -- -"$pid"
+    has /run/nodeimg/state.json nonsense
+    lacks /etc/haproxy/haproxy.cfg kubernetes-api
+}
+
+case_a_service_waits_for_its_address() { # on a loadbalancer
+    service_seed loadbalancer
+    ip addr del 192.168.56.10/24 dev enp0s8
+    setsid /usr/lib/nodeimg/serve >>/t/out 2>&1 &
+    pid=$!
+    until_state phase address
+    ip addr add 192.168.56.10/24 dev enp0s8
+    wait "$pid" || fail "serve ended with $?"
+    equal "$(state phase)" serving
+}
+
+case_an_image_of_another_role_is_refused() { # on a storage
+    service_seed loadbalancer
+    serve 78
+    equal "$(state phase)" misconfigured
+}
+
+case_storage_makes_its_folders_and_exports_them() { # on a storage
+    service_seed storage
+    serve
+    [ -d /srv/nfs ] || fail 'the first folder is missing'
+    [ -d /srv/backup ] || fail 'the second folder is missing'
+    has /etc/exports.d/nodeimg.exports '/srv/nfs 192.168.56.0/24(rw,'
+    has /t/systemctl 'reload-or-restart nfs-server.service'
+    equal "$(cat /t/exportfs)" -r
+}
+
+case_etcd_has_its_keys_to_itself() { # on a etcd
+    service_seed etcd
+    serve
+    has /etc/etcd/etcd.yaml 'https://192.168.56.10:2379'
+    mode 600 /etc/etcd/pki/server.key
+    mode 644 /etc/etcd/pki/server.crt
+    equal "$(stat -c %U /etc/etcd/pki/peer.key)" etcd
+    has /t/systemctl '--no-block restart etcd.service'
+}
+
+case_step_ca_has_the_key_of_its_authority() { # on a ca
+    service_seed ca
+    serve
+    has /etc/step-ca/ca.json '"address": "192.168.56.10:443"'
+    equal "$(stat -c '%U %a' /etc/step-ca/intermediate.key)" 'step-ca 600'
+    has /t/systemctl 'reload-or-restart step-ca.service'
+}
+
+case_the_administrator_gets_a_kubeconfig_once() { # on a admin
+    useradd --create-home jane
+    service_seed admin NODEIMG_ADMIN=jane
+    serve
+    equal "$(stat -c '%U %a' /home/jane/.kube/config)" 'jane 600'
+    gone /etc/nodeimg/admin.conf
+    echo mine >/home/jane/.kube/config
+    serve
+    equal "$(cat /home/jane/.kube/config)" mine
+}

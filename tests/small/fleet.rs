@@ -1,0 +1,161 @@
+//! A cluster's machines: one image for each profile, without a secret, and a seed for each node.
+
+use crate::world::{Files, Place, read, world};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use tests::{run, text};
+
+const NODES: [&str; 4] = ["--node", "vm01", "--node", "card01"];
+const SEED: [&str; 3] = ["meta-data", "network-config", "user-data"];
+
+/// Builds nodes of the world's cluster, but the one whose profile is not of this world.
+fn build(place: &Place, more: &[&str]) -> String {
+    let mut command = place.nodeimg();
+    text(&run(command.arg("build").args(NODES).args(more)))
+}
+
+fn mode(path: &Path) -> u32 {
+    let known = fs::metadata(path).expect("it is there");
+    known.permissions().mode() & 0o777
+}
+
+/// Returns the token that a node's seed holds.
+fn token(place: &Place, node: &str) -> String {
+    let user_data = place.out().join("seeds").join(node).join("user-data");
+    let user_data = fs::read_to_string(user_data).expect("a seed");
+    let token = user_data
+        .lines()
+        .find_map(|it| it.trim().strip_prefix("token: "))
+        .expect("a token");
+    token.trim_matches('"').to_owned()
+}
+
+fn has(bytes: &[u8], wanted: &str) -> bool {
+    let first = wanted.as_bytes()[0];
+    let mut at = bytes;
+    while let Some(n) = at.iter().position(|it| *it == first) {
+        if at[n..].starts_with(wanted.as_bytes()) {
+            return true;
+        }
+        at = &at[n + 1..];
+    }
+    false
+}
+
+fn seeds(place: &Place) -> Vec<(String, Files)> {
+    let of = |name: &str| (name.to_owned(), read(&place.out().join("seeds").join(name)));
+    ["vm01", "card01"].map(of).into()
+}
+
+#[test]
+fn a_cluster_is_an_image_a_profile_and_a_seed_a_node() {
+    let place = world().place("fleet");
+    let told = build(&place, &["--format", "raw"]);
+    let images = read_files(&place.out());
+    for name in ["vm.raw", "vm.raw.sha256", "card.raw", "card.raw.sha256"] {
+        assert!(images.contains_key(name), "{name} is missing: {told}");
+    }
+    for (node, files) in seeds(&place) {
+        let names: Vec<&str> = files.keys().map(String::as_str).collect();
+        assert_eq!(names, SEED, "{node}");
+        for name in SEED {
+            assert_eq!(
+                mode(&place.out().join("seeds").join(&node).join(name)),
+                0o600
+            );
+        }
+        let token = token(&place, &node);
+        for (name, bytes) in &images {
+            assert!(!has(bytes, &token), "{name} holds the token of {node}");
+        }
+    }
+    assert_eq!(mode(&place.out().join("seeds")), 0o700);
+    assert_eq!(mode(&place.out().join("vm.raw")), 0o644);
+    for words in ["attach out/seeds/vm01.vmdk", "copy out/seeds/card01/*"] {
+        assert!(told.contains(words), "{words:?} is not in {told}");
+    }
+    // A machine is given its seed as a disk, by a description that the tools of others follow.
+    let seeds = place.out().join("seeds");
+    run(Command::new("qemu-img").current_dir(&seeds).args([
+        "compare",
+        "-f",
+        "vmdk",
+        "-F",
+        "raw",
+        "vm01.vmdk",
+        "vm01.img",
+    ]));
+    let mut mdir = Command::new("mdir");
+    let listed = text(&run(mdir.arg("-b").arg("-i").arg(seeds.join("vm01.img"))));
+    for name in SEED {
+        assert!(listed.contains(&format!("::/{name}")), "{listed}");
+    }
+}
+
+/// Files of a folder, its folders left out.
+fn read_files(folder: &Path) -> Files {
+    let entries = fs::read_dir(folder).expect("a folder").flatten();
+    let file = |it: fs::DirEntry| {
+        let name = it.file_name().into_string().expect("UTF-8");
+        (name, fs::read(it.path()).expect("a file"))
+    };
+    let files = entries.filter(|it| it.path().is_file());
+    files.map(file).collect()
+}
+
+#[test]
+fn an_image_a_node_is_what_a_build_of_that_node_gives() {
+    let place = world().place("fleet-images");
+    build(&place, &["--per-node", "image", "--format", "raw"]);
+    let fleet = read_files(&place.out());
+    run(place
+        .build("card", &["raw"])
+        .args(["--node", "card01", "--out", "alone"]));
+    let alone = read(&place.folder().join("alone"));
+    assert!(fleet["card01.raw"] == alone["card-card01.raw"]);
+    assert_eq!(mode(&place.out().join("card01.raw")), 0o600);
+    assert!(!place.out().join("seeds").exists());
+    // So the search of the test above would have found a token.
+    build(&place, &["--per-node", "only-seed"]);
+    assert!(has(&fleet["card01.raw"], &token(&place, "card01")));
+}
+
+#[test]
+fn seeds_follow_the_clusters_file_and_images_stay() {
+    let place = world().place("fleet-seeds");
+    build(&place, &["--format", "img"]);
+    let (first, image) = (seeds(&place), place.out().join("card.img"));
+    let before = fs::read(&image).expect("an image");
+    build(&place, &["--per-node", "only-seed"]);
+    assert!(seeds(&place) == first, "the same cluster has other seeds");
+    let file = place.folder().join("cluster.toml");
+    let old = fs::read_to_string(&file).expect("a cluster");
+    let changed = format!("time_servers = [\"192.168.56.1\"]\n{old}");
+    fs::write(&file, changed).expect("a file");
+    build(&place, &["--per-node", "only-seed"]);
+    for ((node, old), (_, new)) in first.iter().zip(seeds(&place)) {
+        assert!(old["user-data"] != new["user-data"], "{node}");
+        // Or cloud-init would take it for the one it has seen.
+        assert!(old["meta-data"] != new["meta-data"], "{node}");
+    }
+    assert!(fs::read(&image).expect("an image") == before);
+}
+
+#[test]
+fn nodes_that_are_not_in_the_cluster_are_the_users_mistake() {
+    let place = world().place("fleet-unknown");
+    let output = place
+        .nodeimg()
+        .args(["build", "--node", "vm01", "--node", "nobody"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        told.contains("cluster mini has no node \"nobody\"") && told.contains("cp1, vm01, card01"),
+        "{told}"
+    );
+    assert!(!place.out().exists(), "nothing is begun");
+}

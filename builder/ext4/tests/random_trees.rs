@@ -216,3 +216,59 @@ fn the_volume_of_a_tree_does_not_depend_on_its_history() {
         },
     );
 }
+
+/// What is damaged, and how.
+type Damage<'a> = (&'static str, &'a dyn Fn(&mut [u8]));
+
+/// Each damage is one that `e2fsck` of 2023 does not mind and the kernel does.
+#[test]
+fn the_audit_sees_what_e2fsck_does_not() {
+    let mut tree = tools::empty();
+    tools::put(&mut tree, "/file", tools::text(b"x"));
+    let xattrs = &mut tree.meta_mut(&tools::path("/file")).unwrap().xattrs;
+    for name in ["user.one", "user.two"] {
+        xattrs.insert(name.into(), tools::noise(200, 1));
+    }
+    let options = Options {
+        features: Features::EXT4.without(Feature::METADATA_CSUM),
+        block_size: 1024,
+        growth_blocks: 256,
+        ..tools::options(40 * MIB)
+    };
+    let (layout, volume) = tools::make(&tree, &options);
+    let layout = layout.to_string();
+    let attributes: usize = layout
+        .split(" attributes ")
+        .nth(1)
+        .and_then(|it| it.split_whitespace().next())
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut bytes = vec![0; usize::try_from(volume.size()).unwrap()];
+    volume.read_exact_at(&mut bytes, 0).unwrap();
+    Audit::of(&bytes);
+    // Behind superblock and descriptors; entries of 16 bytes with names of three.
+    let slot = (1 + 2 + 200) * 1024;
+    let entry = attributes * 1024 + 32;
+    let backup = (1 + 8192) * 1024;
+    let damages: [Damage<'_>; 4] = [
+        ("a backup's time", &|it| it[backup + 0x30] ^= 1),
+        ("a backup's descriptor", &|it| it[backup + 1024 + 0xc] ^= 1),
+        ("a late slot's groups", &|it| swap(it, slot, 4)),
+        ("two attributes", &|it| swap(it, entry, 20)),
+    ];
+    for (what, damage) in damages {
+        let mut bytes = bytes.clone();
+        damage(&mut bytes);
+        let outcome = std::panic::catch_unwind(|| {
+            Audit::of(&bytes);
+        });
+        assert!(outcome.is_err(), "{what}");
+    }
+}
+
+/// Lets two pieces that follow each other change places.
+fn swap(bytes: &mut [u8], at: usize, len: usize) {
+    let (first, second) = bytes[at..at + 2 * len].split_at_mut(len);
+    first.swap_with_slice(second);
+}

@@ -76,6 +76,11 @@ impl Form {
         Some(long(1 + self.inner_nodes(leaves)? + leaves))
     }
 
+    /// Returns whether a directory whose names take so many blocks is indexed.
+    pub(crate) fn indexes(&self, blocks: u64) -> bool {
+        self.index.is_some() && blocks > 1
+    }
+
     /// Packs a directory; `seed` is the inode's, for checksums. `None` if an index cannot hold so many names.
     pub(crate) fn pack(
         &self,

@@ -1,6 +1,7 @@
 //! Where everything of a tree goes: every inode number and block, decided from sizes alone.
 //!
-//! A layout is made layer by layer, so that a tree with one more layer has every block of the earlier ones where it was.
+//! A layout is made layer by layer, so that a tree with one more layer has every block of the earlier ones where it was, even
+//! if the volume becomes larger: groups that are added find room kept for their metadata, and the journal stands last.
 //! In a layer stand what its entries add to directories, then attributes and long links, then files: those of the base in
 //! the order of their source, those of other layers by path. One thread, no reading: the same tree, the same layout.
 
@@ -30,6 +31,8 @@ pub(crate) const FIRST_INODE: u32 = 11;
 const MIB: u64 = 1 << 20;
 /// A size that no volume made here has.
 const LARGEST: u64 = 1 << 44;
+/// How many times larger than what is on it a volume may have to be.
+const FRUGALITY: u64 = 64;
 
 /// Where everything of a tree goes.
 #[derive(Clone, Debug)]
@@ -102,11 +105,19 @@ pub fn minimum_size(tree: &FileTree, options: &Options, slack: u64) -> u64 {
     let block = u64::from(options.block_size);
     let slack_blocks = slack.div_ceil(block);
     let mut size = ((demand.least_blocks() + slack_blocks) * block).next_multiple_of(MIB);
+    let at = |size| Options {
+        size,
+        ..options.clone()
+    };
+    // Tables and reserves may be all of a volume, however large it is.
+    let ample = at(size.saturating_mul(FRUGALITY).clamp(1 << 30, LARGEST));
+    match geometry(&ample, demand.inodes).and_then(|it| Fixed::place(it, &ample)) {
+        Ok(fixed) if fixed.missing(&demand, &ample, slack_blocks) > 0 => return LARGEST,
+        Err(Error::NoSpace { .. }) => return LARGEST,
+        _ => {}
+    }
     while size < LARGEST {
-        let sized = Options {
-            size,
-            ..options.clone()
-        };
+        let sized = at(size);
         size += match geometry(&sized, demand.inodes).and_then(|it| Fixed::place(it, &sized)) {
             Ok(fixed) => match fixed.missing(&demand, &sized, slack_blocks) {
                 0 if fits(&demand, fixed, &sized, slack_blocks) => return size,

@@ -214,6 +214,60 @@ fn a_further_layer_moves_no_block_of_earlier_ones() {
     }
 }
 
+/// Returns a tree with so many MiB in its base and in an overlay.
+fn sized(base: u64, overlay: u64) -> FileTree {
+    let mut tree = empty();
+    for (layer, dir, mib) in [(0, "base", base), (1, "overlay", overlay)] {
+        for i in 0..mib.div_ceil(7) {
+            let source: Arc<dyn ReadAt> = Arc::new(fstree::Zeros(7 * MIB));
+            let kind = FileKind::Regular(Content::range(source, 0, (mib - 7 * i).min(7) * MIB));
+            let meta = Meta {
+                layer: Layer(layer),
+                ..meta(0o644)
+            };
+            let at = path(&format!("/{dir}/{i}"));
+            tree.make_dirs(
+                &at.parent().unwrap(),
+                &Meta {
+                    mode: 0o755,
+                    ..meta.clone()
+                },
+            )
+            .unwrap();
+            tree.put(&at, File { meta, kind }).unwrap();
+        }
+    }
+    tree
+}
+
+#[test]
+fn an_overlay_that_makes_the_volume_larger_moves_nothing_either() {
+    // More groups, a longer journal, another flex group.
+    for (base, overlays) in [
+        (300, [1, 90, 400]),
+        (900, [1, 200, 1300]),
+        (2000, [20, 150, 2300]),
+    ] {
+        let lines = |tree: &FileTree| {
+            let size = ext4::minimum_size(tree, &options(0), 10 * MIB);
+            let layout = ext4::layout(tree, &options(size)).unwrap().to_string();
+            layout
+                .lines()
+                .filter(|it| {
+                    it.starts_with("dir") || it.starts_with("file") || it.starts_with("group")
+                })
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let before = lines(&sized(base, 0));
+        for overlay in overlays {
+            let after = lines(&sized(base, overlay));
+            let moved: Vec<&String> = before.iter().filter(|it| !after.contains(it)).collect();
+            assert!(moved.is_empty(), "{base}+{overlay} MiB: {moved:?}");
+        }
+    }
+}
+
 #[test]
 fn the_base_is_laid_out_in_its_source_s_order() {
     let layout = lines(&layered(1));
@@ -292,6 +346,22 @@ fn the_smallest_size_is_the_smallest() {
     let mut impossible = empty();
     put(&mut impossible, "/x", FileKind::Symlink(Vec::new()));
     assert_eq!(ext4::minimum_size(&impossible, &options(0), 0), 1 << 44);
+    // Tables as large as the volume: no size will do, which is soon said.
+    let all_tables = Options {
+        block_size: 1024,
+        growth_blocks: 0,
+        inode_size: 1024,
+        bytes_per_inode: 1024,
+        ..options(0)
+    };
+    assert_eq!(ext4::minimum_size(&empty(), &all_tables, 0), 1 << 44);
+    // Without flexible groups each must hold its own table.
+    let features = Features::EXT4.without(Feature::FLEX_BG);
+    let own = Options {
+        features,
+        ..all_tables
+    };
+    assert_eq!(ext4::minimum_size(&empty(), &own, 0), 1 << 44);
 }
 
 #[test]

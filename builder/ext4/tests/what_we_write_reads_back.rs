@@ -169,4 +169,18 @@ fn offline_growth_is_accepted() {
     let name = image.to_str().unwrap();
     must("e2fsprogs", "resize2fs", &[name, "3G"]);
     fsck(&image, None);
+    // Where descriptors may grow to: nothing is moved for them.
+    must("e2fsprogs", "resize2fs", &[name, "2T"]);
+    let (got, facts) = ext4::read(open(&image)).unwrap();
+    same(&got, &sampler(), "grown to 2 TiB");
+    assert_eq!((facts.desc_blocks, facts.reserved_gdt), (256, 0));
+    let second = must(
+        "e2fsprogs",
+        "dumpe2fs",
+        &["-o", "superblock=32768", "-o", "blocksize=4096", "-h", name],
+    );
+    assert!(
+        second.contains("Block count:              536870912"),
+        "{second}"
+    );
 }

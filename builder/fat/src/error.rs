@@ -30,6 +30,14 @@ pub enum Error {
         /// The contradiction.
         why: String,
     },
+    /// A name is longer than a tree can hold: 255 units of UTF-16 may be three times as many bytes of UTF-8.
+    #[error("{path}: its long name takes {len} bytes of UTF-8, and Linux allows 255: shorten it")]
+    LongName {
+        /// The file, by its short name.
+        path: ImgPath,
+        /// Bytes of the long one.
+        len: usize,
+    },
     /// The tree holds something that FAT cannot.
     #[error("{path} cannot be put on a FAT volume: {why}")]
     Unrepresentable {

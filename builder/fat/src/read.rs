@@ -200,14 +200,19 @@ impl Reader {
 /// Returns an entry's long name, or the short one if the long is missing, broken or no name for a file.
 fn name(dir: &ImgPath, raw: &[u8; 32], long: &mut LongName) -> Result<Name, Error> {
     let short = Short(raw[..11].try_into().expect("11 bytes were cut out"));
-    if let Some(name) = long
-        .take(short)
-        .and_then(|it| Name::new(it.as_bytes()).ok())
-    {
+    let long = long.take(short);
+    if let Some(name) = long.as_ref().and_then(|it| Name::new(it.as_bytes()).ok()) {
         return Ok(name);
     }
     let text = short.text(raw[12]);
-    Name::new(text.as_bytes()).map_err(|err| Error::corrupt(dir, err.to_string()))
+    let name = Name::new(text.as_bytes()).map_err(|err| Error::corrupt(dir, err.to_string()))?;
+    match long.filter(|it| it.len() > 255) {
+        Some(long) => Err(Error::LongName {
+            path: dir.join(&name),
+            len: long.len(),
+        }),
+        None => Ok(name),
+    }
 }
 
 impl Entry {

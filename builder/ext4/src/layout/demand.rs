@@ -88,9 +88,11 @@ impl Demand {
             let meta = &entry.file.meta;
             let layer = layers.entry(meta.layer).or_default();
             if stored_links(entry.links, false).is_none() {
-                return Err(
-                    census.file_error(n, format!("{} names are more than 65,000", entry.links))
+                let what = format!(
+                    "{} names are more than the 65,000 that Linux allows: let some be copies or symbolic links",
+                    entry.links
                 );
+                return Err(census.file_error(n, what));
             }
             layer.file_inodes.push(n);
             if needs_block(meta, options).map_err(|it| census.file_error(n, it))? {
@@ -268,7 +270,10 @@ fn dir_growth(
     layers.push(entry.dir.meta.layer);
     layers.sort_unstable();
     layers.dedup();
-    let all = count_to(Layer(u16::MAX))?.max(least);
+    let all = count_to(Layer(u16::MAX))?;
+    // An index knows every block: there is none to spare.
+    let least = if form.indexes(all) { 1 } else { least };
+    let all = all.max(least);
     let mut growth = Vec::with_capacity(1);
     let mut have = 0;
     for (i, layer) in layers.iter().enumerate() {

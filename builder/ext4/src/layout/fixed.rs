@@ -10,6 +10,9 @@ use std::ops::Range;
 
 /// Blocks that a last group must have beyond its own metadata.
 const LAST_GROUP_MIN: u64 = 50;
+/// Flex groups of so many groups keep room for the metadata of those that a larger volume would have, so that what stands
+/// behind it need not move.
+const ROOMY_FLEX: u32 = 32;
 
 /// A volume without files.
 pub(super) struct Fixed {
@@ -17,6 +20,8 @@ pub(super) struct Fixed {
     pub(super) groups: Vec<GroupPlace>,
     /// Free runs, ascending.
     pub(super) free: Vec<Range<u64>>,
+    /// Free runs to be used when those are full: where a larger volume would have metadata.
+    pub(super) late: Vec<Range<u64>>,
 }
 
 /// Returns the geometry of a volume with these options and at least `inodes` inodes besides the spare ones.
@@ -124,46 +129,40 @@ pub(super) fn journal_blocks(options: &Options, blocks: u64) -> Result<u32, Erro
 impl Fixed {
     /// Places superblocks, descriptors, bitmaps and inode tables.
     pub(super) fn place(geometry: Geometry, options: &Options) -> Result<Self, Error> {
-        let mut free = free_of_heads(&geometry);
+        let mut free = free_of_heads(&geometry, 0..geometry.groups(), geometry.blocks);
+        let mut late = Vec::new();
         let n = geometry.groups();
         let flex = if options.features.has(Feature::FLEX_BG) {
             options.groups_per_flex
         } else {
             1
         };
+        let roomy = n > 1 && flex <= ROOMY_FLEX;
         let mut groups = vec![GroupPlace::default(); index(n)];
         for first in (0..n).step_by(index(flex)) {
-            let members = &mut groups[index(first)..index(n.min(first.saturating_add(flex)))];
-            let mut space = Cursor {
-                free: &mut free,
-                from: geometry.group_first(first),
-            };
-            let missing = |len| Error::NoSpace {
-                blocks: len,
-                block_size: geometry.block_size,
-                inodes: 0,
-            };
-            for group in members.iter_mut() {
-                group.block_bitmap = space.take(1).ok_or_else(|| missing(1))?;
+            let end = first.saturating_add(flex);
+            let members = &mut groups[index(first)..index(n.min(end))];
+            let slots = Slots::of(&geometry, first..if roomy { end } else { n.min(end) });
+            let elsewhere = options.features.has(Feature::FLEX_BG);
+            if !elsewhere && !slots.are_inside(members.len()) {
+                return Err(missing(&geometry));
             }
-            for group in members.iter_mut() {
-                group.inode_bitmap = space.take(1).ok_or_else(|| missing(1))?;
-            }
-            let table = u64::from(geometry.itable_blocks());
-            for group in members.iter_mut() {
-                group.inode_table = space.take(table).ok_or_else(|| missing(table))?;
-            }
+            slots
+                .fill(members, &mut free, &mut late)
+                .ok_or_else(|| missing(&geometry))?;
         }
         Ok(Self {
             geometry,
             groups,
             free,
+            late,
         })
     }
 
     /// Returns at least how many blocks a larger volume must have for a tree, its journal and `slack` more.
     pub(super) fn missing(&self, demand: &Demand, options: &Options, slack: u64) -> u64 {
-        let free: u64 = self.free.iter().map(|it| it.end - it.start).sum();
+        let runs = self.free.iter().chain(&self.late);
+        let free: u64 = runs.map(|it| it.end - it.start).sum();
         let journal = journal_blocks(options, self.geometry.blocks).unwrap_or(0);
         let made = if demand.make_lost_found {
             lost_found_blocks(options.block_size)
@@ -192,11 +191,11 @@ pub(crate) fn reserved_blocks(geometry: &Geometry, options: &Options) -> u64 {
     share.try_into().unwrap_or(u64::MAX)
 }
 
-/// Returns the volume's blocks but for superblocks and descriptors.
-fn free_of_heads(geometry: &Geometry) -> Vec<Range<u64>> {
+/// Returns the blocks of groups but for superblocks and descriptors, up to a block.
+fn free_of_heads(geometry: &Geometry, groups: Range<u32>, end: u64) -> Vec<Range<u64>> {
     let mut free = Vec::new();
-    let mut start = u64::from(geometry.first_data_block);
-    for group in 0..geometry.groups() {
+    let mut start = geometry.group_first(groups.start);
+    for group in groups {
         let head = u64::from(geometry.head_blocks(group));
         if head > 0 {
             let at = geometry.group_first(group);
@@ -204,34 +203,142 @@ fn free_of_heads(geometry: &Geometry) -> Vec<Range<u64>> {
             start = at + head;
         }
     }
-    free.push(start..geometry.blocks);
+    free.push(start..end);
     free.retain(|it| it.start < it.end);
     free
 }
 
-/// Takes contiguous blocks out of free runs, at or after a block that moves on.
-struct Cursor<'a> {
-    free: &'a mut Vec<Range<u64>>,
-    from: u64,
+/// Returns the error of a group that has no room for its own metadata.
+fn missing(geometry: &Geometry) -> Error {
+    Error::NoSpace {
+        blocks: 2 + u64::from(geometry.itable_blocks()),
+        block_size: geometry.block_size,
+        inodes: 0,
+    }
 }
 
-impl Cursor<'_> {
-    fn take(&mut self, len: u64) -> Option<u64> {
-        let at = self.find(self.from, len).or_else(|| self.find(0, len))?;
-        let n = self.free.partition_point(|it| it.end <= at);
-        let run = self.free[n].clone();
-        let parts = [run.start..at, at + len..run.end];
-        self.free
-            .splice(n..=n, parts.into_iter().filter(|it| it.start < it.end));
-        self.from = at + len;
-        Some(at)
+/// Where the metadata of a flex group's groups goes: first all bitmaps, then all inode tables.
+struct Slots {
+    places: Vec<GroupPlace>,
+    table: u64,
+    /// The volume's end; slots may lie past it.
+    end: u64,
+}
+
+impl Slots {
+    /// Returns the slots of these groups, of which the volume may not have all.
+    fn of(geometry: &Geometry, groups: Range<u32>) -> Self {
+        let table = u64::from(geometry.itable_blocks());
+        let end = geometry.group_first(groups.end);
+        let mut runs = free_of_heads(geometry, groups.clone(), end);
+        let mut places = vec![GroupPlace::default(); groups.len()];
+        let mut take = |len| take(&mut runs, len).unwrap_or(u64::MAX);
+        for place in &mut places {
+            place.block_bitmap = take(1);
+        }
+        for place in &mut places {
+            place.inode_bitmap = take(1);
+        }
+        for place in &mut places {
+            place.inode_table = take(table);
+        }
+        Self {
+            places,
+            table,
+            end: geometry.blocks,
+        }
     }
 
-    fn find(&self, from: u64, len: u64) -> Option<u64> {
-        let first = self.free.partition_point(|it| it.end <= from);
-        self.free[first..].iter().find_map(|run| {
-            let start = run.start.max(from);
-            (start < run.end && run.end - start >= len).then_some(start)
-        })
+    /// Returns whether the first `n` groups' slots are all on the volume.
+    fn are_inside(&self, n: usize) -> bool {
+        let last = |it: &GroupPlace| it.inode_table.checked_add(self.table);
+        self.places
+            .iter()
+            .take(n)
+            .all(|it| last(it).is_some_and(|it| it <= self.end))
+    }
+
+    /// Gives the groups that there are their slots, or other places if those lie past the end, and puts the rest aside.
+    fn fill(
+        &self,
+        members: &mut [GroupPlace],
+        free: &mut Vec<Range<u64>>,
+        late: &mut Vec<Range<u64>>,
+    ) -> Option<()> {
+        let parts = |it: &GroupPlace| {
+            [
+                (it.block_bitmap, 1),
+                (it.inode_bitmap, 1),
+                (it.inode_table, self.table),
+            ]
+        };
+        let inside = |(at, len): (u64, u64)| at.checked_add(len).is_some_and(|it| it <= self.end);
+        for (n, place) in self.places.iter().enumerate() {
+            for (at, len) in parts(place) {
+                let kept = (at, len.min(self.end.saturating_sub(at)));
+                if n >= members.len() || !inside((at, len)) {
+                    late.extend(claim(free, kept));
+                } else {
+                    claim(free, kept);
+                }
+            }
+        }
+        for (member, place) in members.iter_mut().zip(&self.places) {
+            let mut places = [0; 3];
+            for (to, part) in places.iter_mut().zip(parts(place)) {
+                *to = if inside(part) {
+                    part.0
+                } else {
+                    take(free, part.1).or_else(|| take(late, part.1))?
+                };
+            }
+            let [block_bitmap, inode_bitmap, inode_table] = places;
+            *member = GroupPlace {
+                block_bitmap,
+                inode_bitmap,
+                inode_table,
+            };
+        }
+        Some(())
+    }
+}
+
+/// Takes contiguous blocks out of free runs: the first that there are.
+fn take(free: &mut Vec<Range<u64>>, len: u64) -> Option<u64> {
+    let run = free.iter().find(|it| it.end - it.start >= len)?;
+    let at = run.start;
+    claim(free, (at, len));
+    Some(at)
+}
+
+/// Takes these blocks out of free runs, and returns them as a run if there are any.
+fn claim(free: &mut Vec<Range<u64>>, (at, len): (u64, u64)) -> Option<Range<u64>> {
+    if len == 0 {
+        return None;
+    }
+    let n = free.partition_point(|it| it.end <= at);
+    let run = free
+        .get(n)
+        .filter(|it| it.start <= at && at + len <= it.end)?
+        .clone();
+    let parts = [run.start..at, at + len..run.end];
+    free.splice(n..=n, parts.into_iter().filter(|it| it.start < it.end));
+    Some(at..at + len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_taken_out_of_runs() {
+        let mut free = vec![0..4, 10..20];
+        assert_eq!(take(&mut free, 5), Some(10));
+        assert_eq!(claim(&mut free, (17, 2)), Some(17..19));
+        assert_eq!(free, [0..4, 15..17, 19..20]);
+        assert_eq!(claim(&mut free, (15, 2)), Some(15..17));
+        assert_eq!(claim(&mut free, (3, 2)), None);
+        assert_eq!(take(&mut free, 5), None);
+        assert_eq!(free, [0..4, 19..20]);
     }
 }

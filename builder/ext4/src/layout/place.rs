@@ -25,10 +25,11 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
         geometry,
         groups,
         free,
+        late,
     } = fixed;
     let block_size = geometry.block_size;
     let mut space = Space {
-        free,
+        free: [free, late].concat(),
         next: 0,
         missing: 0,
     };
@@ -36,13 +37,6 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
         .features
         .has(Feature::RESIZE_INODE)
         .then(|| space.block());
-    let journal = match journal_blocks(options, geometry.blocks)? {
-        0 => None,
-        blocks => Some(Place {
-            inode: JOURNAL_INODE,
-            ..space.file(&[(0, blocks)], block_size)
-        }),
-    };
     let lost_found = demand.make_lost_found.then(|| {
         let blocks = short(lost_found_blocks(block_size));
         Place {
@@ -51,6 +45,14 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
         }
     });
     let (dirs, files) = place_layers(demand, &mut space, block_size);
+    // Last, for its length depends on the volume's, and there is nothing in it.
+    let journal = match journal_blocks(options, geometry.blocks)? {
+        0 => None,
+        blocks => Some(Place {
+            inode: JOURNAL_INODE,
+            ..space.file(&[(0, blocks)], block_size)
+        }),
+    };
     let mut layout = Layout {
         options: options.clone(),
         geometry,
@@ -73,6 +75,7 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
     }
     number(demand, &mut layout);
     layout.free = space.free.split_off(space.next);
+    layout.free.sort_unstable_by_key(|it| it.start);
     Ok(layout)
 }
 

@@ -16,7 +16,7 @@ impl Rng {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ impl Rng {
 
     /// Returns a number below `n`, which is not 0.
     pub fn long(&mut self, n: u64) -> u64 {
-        self.next() % n
+        self.word() % n
     }
 
     pub fn below(&mut self, n: usize) -> usize {

@@ -5,6 +5,7 @@
 use crate::tools::{Disk, Scratch, must, noise, run};
 use ext4_view::{Ext4, FileType};
 use fstree::{Content, File, FileKind, FileTree, ImgPath, Meta, Node, ReadAt, Timestamp};
+use std::cell::Cell;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -269,7 +270,11 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 }
 
 /// An image mounted by the kernel until dropped.
-pub struct Mounted(PathBuf);
+pub struct Mounted {
+    at: PathBuf,
+    /// Whether the kernel still writes to it.
+    writes: Cell<bool>,
+}
 
 impl Mounted {
     pub fn new(scratch: &Scratch, image: &Path, how: &str) -> Self {
@@ -287,13 +292,14 @@ impl Mounted {
         let args = ["-o", &how, image.to_str().unwrap(), at.to_str().unwrap()];
         let output = run("mount", "mount", &args);
         if output.status.success() {
-            return Ok(Self(at));
+            let writes = Cell::new(!how.contains("ro"));
+            return Ok(Self { at, writes });
         }
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.at
     }
 
     /// Stops the file system as a loss of power would: nothing that is not on the disk yet gets there.
@@ -303,14 +309,20 @@ impl Mounted {
         must(
             "python3",
             "python3",
-            &["-c", script, self.0.to_str().unwrap()],
+            &["-c", script, self.at.to_str().unwrap()],
         );
+        self.writes.set(false);
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let output = run("mount", "umount", &[self.0.to_str().unwrap()]);
+        let at = self.at.to_str().unwrap();
+        if self.writes.get() {
+            // A sandbox that somebody makes meanwhile has the mount too, and keeps the volume from being finished.
+            run("mount", "mount", &["-o", "remount,ro", at]);
+        }
+        let output = run("mount", "umount", &[at]);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success() || std::thread::panicking(),

@@ -6,6 +6,7 @@
 )]
 
 mod hostile;
+mod random;
 mod reads;
 mod tools;
 mod trees;

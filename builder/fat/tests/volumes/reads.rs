@@ -161,3 +161,28 @@ fn attributes_and_orphaned_long_names_survive() {
     let (tree, _) = fat::read(std::sync::Arc::new(bytes)).unwrap();
     assert_eq!(contents(&tree)[0].0, "/RENAMED.TXT");
 }
+
+/// What Linux itself can neither look up nor make is no name for an image, and its short form would be another file.
+#[test]
+fn names_longer_than_linux_allows_are_refused() {
+    let image = Image::new(&Zeros(2 << 20));
+    run("mkfs.vfat", &[image.name()]);
+    let from = image.folder.path().join("file");
+    std::fs::write(&from, b"x").unwrap();
+    let to = format!("::/{}", "z".repeat(200));
+    run("mcopy", &["-i", image.name(), from.to_str().unwrap(), &to]);
+    // Every letter becomes one of three bytes.
+    let mut bytes = std::fs::read(&image.path).unwrap();
+    for at in 0..bytes.len() - 1 {
+        if bytes[at..].starts_with(b"z\0") {
+            bytes[at..at + 2].copy_from_slice(&0x65e5_u16.to_le_bytes());
+        }
+    }
+    let error = fat::read(std::sync::Arc::new(bytes))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("600 bytes") && error.contains("/ZZZ"),
+        "{error}"
+    );
+}

@@ -1,6 +1,7 @@
 //! The independent programs, and images for them.
 
 use fstree::ReadAt;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -40,7 +41,17 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     text
 }
 
-/// A file that holds a volume.
+/// Returns a folder in memory where there is one, so that no test waits for a disk.
+fn in_memory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
+
+/// A file that holds a volume, holes as holes.
 pub(crate) struct Image {
     pub(crate) folder: TempDir,
     pub(crate) path: PathBuf,
@@ -48,9 +59,21 @@ pub(crate) struct Image {
 
 impl Image {
     pub(crate) fn new(volume: &dyn ReadAt) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = in_memory();
         let path = folder.path().join("volume");
-        std::fs::write(&path, bytes(volume)).unwrap();
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(volume.size()).unwrap();
+        let mut at = 0;
+        let mut piece = vec![0; 1 << 20];
+        while let Some(data) = volume.next_data(at).unwrap() {
+            at = data.start;
+            while at < data.end {
+                let n = usize::try_from((data.end - at).min(1 << 20)).unwrap();
+                volume.read_exact_at(&mut piece[..n], at).unwrap();
+                file.write_all_at(&piece[..n], at).unwrap();
+                at += u64::try_from(n).unwrap();
+            }
+        }
         Self { folder, path }
     }
 

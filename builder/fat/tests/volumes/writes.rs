@@ -101,7 +101,7 @@ fn the_fatfs_crate_reads_the_same() {
     }
 }
 
-fn walk<T: fatfs::ReadWriteSeek>(
+pub(crate) fn walk<T: fatfs::ReadWriteSeek>(
     dir: &fatfs::Dir<'_, T>,
     above: &str,
     found: &mut Vec<(String, Option<Vec<u8>>)>,

@@ -46,7 +46,9 @@ class World:
         listed = [(f"cp{it}", "controlplane", f"{wires.LAN}.{9 + it}") for it in range(1, planes + 1)]
         listed += [(f"node{it:02}", "worker", f"{wires.LAN}.{30 + it}") for it in range(1, workers + 1)]
         text = HEAD.format(endpoint=f'endpoint = "{VIRTUAL}:6443"' if planes > 1 else "")
-        text += "".join(NODE.format(name=name, role=role, address=address) for name, role, address in listed)
+        # The load balancer's machine is not booted here: the switch answers for it.
+        others = [("lb1", "loadbalancer", VIRTUAL)] if planes > 1 else []
+        text += "".join(NODE.format(name=name, role=role, address=address) for name, role, address in listed + others)
         (place / "cluster.toml").write_text(text)
         self.seeds(place, cards)
         for name, role, _ in listed:

@@ -6,5 +6,6 @@
 mod artifacts;
 mod boots;
 mod faults;
+mod nodes;
 mod same;
 mod world;

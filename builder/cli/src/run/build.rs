@@ -65,6 +65,7 @@ fn attempt(host: &Host, args: &Build) -> Result<()> {
     host.inputs.fetch(&selected.lock.wants())?;
     watch.lap("fetch");
     let plan = select::plan(host, &selected)?;
+    let mut warnings = Vec::new();
     let image = {
         let mut stage = None;
         let mut tell = |event: Event<'_>| match event {
@@ -74,11 +75,16 @@ fn attempt(host: &Host, args: &Build) -> Result<()> {
                     stage.at(done, Some(total));
                 }
             }
+            Event::Warning(text) => warnings.push(text.to_owned()),
             _ => {}
         };
         apply::apply(&plan, &host.inputs, host.jobs, &mut tell)?
     };
     watch.lap("image");
+    // After the bars are gone, which would draw over it.
+    for warning in &warnings {
+        host.voice.note(warning);
+    }
     let name = match &selected.node {
         Some(node) if args.select.node.is_some() => format!("{}-{node}", selected.profile.name),
         _ => selected.profile.name.clone(),

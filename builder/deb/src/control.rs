@@ -6,6 +6,9 @@
 use crate::error::Error;
 use std::fmt::Write as _;
 
+/// The most fields of a paragraph: real ones have 40. Each is compared with those before it.
+const MAX_FIELDS: usize = 1000;
+
 /// A field: `Name: value`, continuation lines kept with the line break and the leading space.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Field {
@@ -181,6 +184,13 @@ impl<'a> Paragraphs<'a> {
                 "a field's name is malformed",
             ));
         }
+        if paragraph.fields.len() == MAX_FIELDS {
+            return Err(Error::line(
+                self.file,
+                self.line,
+                "the paragraph has more than 1,000 fields",
+            ));
+        }
         if paragraph.get(name).is_some() {
             return Err(Error::line(
                 self.file,
@@ -231,6 +241,13 @@ mod tests {
                 .to_string()
                 .contains("package b has no field Version")
         );
+    }
+
+    #[test]
+    fn fields_without_end_are_an_error() {
+        let text: String = (0..200_000).map(|it| format!("F{it}:\n")).collect();
+        let error = Paragraph::parse_one("f", text.as_bytes()).unwrap_err();
+        assert!(error.to_string().starts_with("f line 1001"), "{error}");
     }
 
     #[test]

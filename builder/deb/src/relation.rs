@@ -7,6 +7,9 @@ use crate::name::PackageName;
 use crate::version::Version;
 use std::fmt;
 
+/// The most alternatives of a field: real ones have some hundreds, and each takes a hundred times its text in memory.
+const MAX_ALTERNATIVES: usize = 10_000;
+
 /// A field's value: all of these must hold.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Relations(pub Vec<Relation>);
@@ -64,6 +67,14 @@ pub enum Operator {
 impl Relations {
     /// Parses a field's value; an empty one has no relations.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        let signs = text.bytes().filter(|it| matches!(it, b',' | b'|'));
+        if signs.count() >= MAX_ALTERNATIVES {
+            return Err(Error::syntax(
+                "relation",
+                text,
+                "there are more than 10,000",
+            ));
+        }
         let parts = text.split(',').map(str::trim).filter(|it| !it.is_empty());
         parts
             .map(Relation::parse)
@@ -246,6 +257,13 @@ mod tests {
         ] {
             assert!(Relations::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn relations_without_end_are_an_error() {
+        assert!(Relations::parse(&"a|b,".repeat(4_999)).is_ok());
+        let error = Relations::parse(&"a|b,".repeat(250_000)).unwrap_err();
+        assert!(error.to_string().contains("more than 10,000"), "{error}");
     }
 
     #[test]

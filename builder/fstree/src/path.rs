@@ -64,11 +64,16 @@ impl ImgPath {
         if text.first() != Some(&b'/') {
             return Err(BadPath::new(text, "it does not begin with `/`"));
         }
-        let mut path = Self::root();
+        let mut bytes = Vec::new();
         for part in text.split(|it| *it == b'/').filter(|it| !it.is_empty()) {
-            path = path.join(&Name::new(part)?);
+            bytes.push(b'/');
+            bytes.extend(Name::new(part)?.as_bytes());
         }
-        Ok(path)
+        Ok(if bytes.is_empty() {
+            Self::root()
+        } else {
+            Self { bytes }
+        })
     }
 
     /// Parses a member name of an archive: `./usr/bin/x`, `usr/bin/x` and `/usr/bin/x` are one path.

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 /// A symbol that is not defined here has this section index.
 const UNDEFINED: u16 = 0;
+/// No name of a symbol is longer: the kernel's own limit. All symbols of a hostile file may name one long text.
+const MAX_NAME: usize = 512;
 
 /// An ELF file and its table of sections.
 #[derive(Debug)]
@@ -66,11 +68,11 @@ impl<'a> Elf<'a> {
 
     /// Returns the first section of that name, or `None` if there is none or it lies outside the file.
     pub(crate) fn section(&self, name: &[u8]) -> Option<&'a [u8]> {
-        let found = (1..self.headers.2).find(|index| self.name(*index) == Some(name))?;
+        let found = (1..self.headers.2).find(|index| self.is_named(*index, name))?;
         self.bytes.get(self.extent(found)?)
     }
 
-    /// Returns the symbols after the null one; names that cannot be read are empty.
+    /// Returns the symbols after the null one; names that cannot be read, or are too long for one, are empty.
     pub(crate) fn symbols(&self) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
         let wide = self.wide;
         let (size, section_at) = if wide { (24, 6) } else { (16, 14) };
@@ -82,7 +84,8 @@ impl<'a> Elf<'a> {
             let name = usize::try_from(at)
                 .ok()
                 .and_then(|at| names.get(at..))
-                .map(text)
+                .map(|it| text(&it[..it.len().min(MAX_NAME)]))
+                .filter(|it| it.len() < MAX_NAME)
                 .unwrap_or_default();
             Symbol {
                 name,
@@ -96,9 +99,11 @@ impl<'a> Elf<'a> {
         if self.wide { 8 } else { 4 }
     }
 
-    fn name(&self, index: usize) -> Option<&'a [u8]> {
-        let at = usize::try_from(self.u32(self.header(index)?)?).ok()?;
-        self.bytes.get(self.names.clone())?.get(at..).map(text)
+    fn is_named(&self, index: usize, name: &[u8]) -> bool {
+        let at = self.header(index).and_then(|it| self.u32(it));
+        let names = self.bytes.get(self.names.clone()).unwrap_or_default();
+        at.and_then(|at| names.get(usize::try_from(at).ok()?..)?.strip_prefix(name))
+            .is_some_and(|rest| rest.first().is_none_or(|it| *it == 0))
     }
 
     /// Returns where a section's bytes are.

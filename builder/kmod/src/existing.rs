@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::graph::Graph;
 use crate::module::{Facts, Module, Modules, facts, name};
 use crate::output::{IndexFile, Order, files, needs, owners};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
 /// An index to be extended: the bytes of the files of these names, and how to read the modules it is of.
@@ -57,7 +57,11 @@ pub fn extend(existing: &Existing<'_>, new: &Modules<'_>) -> Result<Vec<IndexFil
     // Old modules keep their indexes while the order of loading is found.
     let names = |it: usize| modules[it].name.clone();
     let owners_before = owners(&modules);
-    let mut direct: Vec<_> = lists.iter().map(|it| direct(it, &lists)).collect();
+    let mut marks = Marks::new(old);
+    let mut direct: Vec<_> = lists
+        .iter()
+        .map(|it| direct(it, &lists, &mut marks))
+        .collect();
     let order = Order::new(existing.order);
     let sequence = |count: usize| {
         let mut all: Vec<_> = (0..count).collect();
@@ -138,13 +142,45 @@ fn check(modules: &[Module], old: usize) -> Result<(), Error> {
 /// Returns the modules that one needs directly and not through others, the last to load first.
 ///
 /// `list` is its line of `modules.dep`. What is freed together is loaded in reverse, hence the order.
-fn direct(list: &[usize], lists: &[Vec<usize>]) -> Vec<usize> {
-    let through: BTreeSet<_> = list.iter().flat_map(|it| &lists[*it]).collect();
+fn direct(list: &[usize], lists: &[Vec<usize>], through: &mut Marks) -> Vec<usize> {
+    through.begin();
+    for it in list.iter().flat_map(|it| &lists[*it]) {
+        through.mark(*it);
+    }
     list.iter()
         .rev()
-        .filter(|it| !through.contains(it))
+        .filter(|it| !through.has(**it))
         .copied()
         .collect()
+}
+
+/// A set of modules, used over and over: a hostile index has a hundred thousand sets of many.
+struct Marks {
+    of: Vec<usize>,
+    round: usize,
+}
+
+impl Marks {
+    fn new(modules: usize) -> Self {
+        Self {
+            of: vec![0; modules],
+            round: 0,
+        }
+    }
+
+    /// Makes the set empty.
+    fn begin(&mut self) {
+        self.round += 1;
+    }
+
+    /// Puts a module into the set, and returns whether it was not there.
+    fn mark(&mut self, module: usize) -> bool {
+        std::mem::replace(&mut self.of[module], self.round) != self.round
+    }
+
+    fn has(&self, module: usize) -> bool {
+        self.of[module] == self.round
+    }
 }
 
 /// Returns the old modules in their order, each with its line of `modules.dep` as indexes.
@@ -170,15 +206,25 @@ fn parse(existing: &Existing<'_>) -> Result<(Vec<Module>, Vec<Vec<usize>>), Erro
         needed.push((rest, bad));
     }
     let mut lists = Vec::with_capacity(modules.len());
-    for (rest, bad) in needed {
-        let found = rest
-            .split_ascii_whitespace()
-            .map(|it| by_path.get(it).copied());
-        lists.push(
-            found
-                .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| bad("it needs a module that has no line"))?,
-        );
+    let mut marks = Marks::new(modules.len());
+    for (rest, bad) in &needed {
+        let mut list = Vec::new();
+        marks.begin();
+        for path in rest.split_ascii_whitespace() {
+            let found = by_path.get(path).copied();
+            let found = found.ok_or_else(|| bad("it needs a module that has no line"))?;
+            if !marks.mark(found) {
+                return Err(bad(&format!("it names {path} twice")));
+            }
+            list.push(found);
+        }
+        lists.push(list);
+    }
+    for (module, (_, bad)) in needed.iter().enumerate() {
+        if let Some(other) = lacking(module, &lists, &mut marks) {
+            let other = &modules[other].path;
+            return Err(bad(&format!("it lacks {other}, which what it names needs")));
+        }
     }
     for (file, bytes) in [
         ("modules.alias", existing.alias),
@@ -213,6 +259,18 @@ fn parse(existing: &Existing<'_>) -> Result<(Vec<Module>, Vec<Vec<usize>>), Erro
         modules[index].facts.softdeps.push(value.into());
     }
     Ok((modules, lists))
+}
+
+/// Returns what the line of `module` lacks: depmod writes with each module all that this one needs.
+///
+/// So what is written is no longer than what was read: a chain of lines of one module each would become its square.
+fn lacking(module: usize, lists: &[Vec<usize>], named: &mut Marks) -> Option<usize> {
+    named.begin();
+    for it in &lists[module] {
+        named.mark(*it);
+    }
+    let mut below = lists[module].iter().flat_map(|it| &lists[*it]);
+    below.find(|it| **it != module && !named.has(**it)).copied()
 }
 
 /// Iterates over the lines that are no comments, each with what makes it an error.

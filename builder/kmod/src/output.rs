@@ -313,12 +313,12 @@ fn builtin_files(kernel: &Kernel<'_>) -> [IndexFile; 2] {
             aliases.insert(&alias, module, 0);
         }
     }
-    let bin = |name, trie: &Trie| IndexFile {
+    let bin = |name, trie: Trie| IndexFile {
         name,
         bytes: trie.bytes(),
     };
     [
-        bin("modules.builtin.bin", &names),
-        bin("modules.builtin.alias.bin", &aliases),
+        bin("modules.builtin.bin", names),
+        bin("modules.builtin.alias.bin", aliases),
     ]
 }

@@ -28,13 +28,17 @@ impl Trie {
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8], priority: u32) {
         if key.is_ascii() && !key.contains(&0) && key.len() <= MAX_KEY_BYTES {
             let values = self.keys.entry(key.to_vec()).or_default();
-            let at = values.partition_point(|it| it.0 < priority);
-            values.insert(at, (priority, value.to_vec()));
+            values.push((priority, value.to_vec()));
         }
     }
 
     /// Returns the file.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(mut self) -> Vec<u8> {
+        // Sorted once and not kept sorted: a hostile index may name one key a hundred thousand times.
+        for values in self.keys.values_mut() {
+            values.reverse();
+            values.sort_by_key(|it| it.0);
+        }
         let mut bytes = vec![0; 12];
         let entries: Vec<Entry<'_>> = self
             .keys

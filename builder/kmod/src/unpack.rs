@@ -4,8 +4,8 @@ use crate::error::Error;
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-/// No module is larger unpacked, and no decoder takes more memory.
-const MAX_BYTES: u64 = 256 << 20;
+/// No module is larger unpacked (the largest known, graphics drivers, have 90 MiB), and no decoder takes more memory.
+const MAX_BYTES: u64 = 128 << 20;
 
 /// Returns the module's ELF file.
 pub(crate) fn unpack<'a>(path: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
@@ -35,7 +35,7 @@ fn limited(from: impl Read) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
-            "it is larger than 256 MiB unpacked",
+            "it is larger than 128 MiB unpacked",
         ));
     }
     Ok(bytes)

@@ -36,6 +36,8 @@ pub enum Event<'a> {
     Stage(&'a str),
     /// So much of a stage is done, of so much.
     Progress(u64, u64),
+    /// Something was wrong with an input and could be mended.
+    Warning(&'a str),
 }
 
 /// The image while it is made.
@@ -62,6 +64,9 @@ pub fn apply(
     prepare::prepare(plan, blobs, jobs, events)?;
     events(Event::Stage("base"));
     let mut work = start(plan, blobs, jobs)?;
+    for warning in std::mem::take(&mut work.base.table.warnings) {
+        events(Event::Warning(&format!("the base image: {warning}")));
+    }
     events(Event::Stage("tree"));
     for (at, step) in plan.steps.iter().enumerate().skip(1) {
         events(Event::Progress(at as u64, plan.steps.len() as u64));

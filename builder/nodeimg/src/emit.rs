@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::profile::Format;
 use disk::compress::Compression;
 use disk::raw::DataMap;
+use disk::table::SectorSize;
 use disk::vmdk::{GrainCache, VmdkOptions};
 use fstree::WriteAt;
 use grains::Grains;
@@ -63,6 +64,13 @@ pub fn emit<S: Sink>(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Artifact> {
     let file = format!("{}.{}", target.name, target.format);
+    if matches!(target.format, Format::Ova | Format::Vmdk) && image.table.sector != SectorSize::B512
+    {
+        return Err(Error::input(format!(
+            "{file} would have sectors of 512 bytes, as every VMDK, and the base's partition table counts in 4096"
+        ))
+        .help("choose the format raw, img or qcow2"));
+    }
     let draft = sink.create(&file)?;
     let broken = format!("writing {file}");
     let mut beside: Vec<Beside<S>> = Vec::new();

@@ -3,14 +3,19 @@
 use crate::digest::Digest;
 use crate::error::{Result, input as user_input};
 use crate::want::Blobs;
-use disk::Format;
-use disk::table::{self, SectorSize, Table};
+use disk::table::{self, Table};
+use disk::vmdk::OpenExtent;
+use disk::{Error as DiskError, Format};
 use fstree::{Named, ReadAt};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// No image that is decoded may be larger: a Pi's image has 4 GiB, a hostile one may claim anything.
 const MAX_DECODED: u64 = 256 << 30;
+
+/// What to do about a disk in several files.
+const ONE_FILE: &str = "an image is one file: a flat extent is a raw disk and can be named itself; others become one file \
+    by `qemu-img convert -O qcow2`";
 
 /// A disk with its partition table.
 pub(crate) struct OpenDisk {
@@ -20,22 +25,27 @@ pub(crate) struct OpenDisk {
     pub(crate) table: Table,
 }
 
-/// Opens an input that the host has verified; its bytes are known by its name from here on.
+/// Opens an input that the host has verified, and that is complete in itself, as everything that a lock names is; its bytes
+/// are known by its name from here on.
 pub(crate) fn input(digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<OpenDisk> {
     let (source, what) = (blobs.open(digest)?, format!("image sha256:{digest}"));
-    let OpenDisk { disk, table } = open(source, &what, || Ok(digest), blobs, jobs)?;
+    let alone = &mut disk::vmdk::nothing_else;
+    let OpenDisk { disk, table } = open(source, &what, || Ok(digest), blobs, jobs, alone)?;
     let disk = Arc::new(Named::new(disk, digest.source_name("disk")));
     Ok(OpenDisk { disk, table })
 }
 
 /// Opens an image, which messages call `what`; a compressed one is decoded once, and kept by the host under its digest,
 /// which only then is asked for.
+///
+/// `extent` finds the files that a VMDK's descriptor names.
 pub(crate) fn open(
     source: Arc<dyn ReadAt>,
     what: &str,
     digest: impl FnOnce() -> Result<Digest>,
     blobs: &dyn Blobs,
     jobs: NonZeroUsize,
+    extent: OpenExtent<'_>,
 ) -> Result<OpenDisk> {
     let broken = || user_input(format!("{what} cannot be opened"));
     let disk = match disk::sniff(&source).map_err(broken())? {
@@ -45,8 +55,19 @@ pub(crate) fn open(
                     .map_err(std::io::Error::other)
             })?
         }
-        Format::Raw | Format::Qcow2 | Format::Vmdk => disk::open(source).map_err(broken())?,
+        Format::Raw | Format::Qcow2 | Format::Vmdk => {
+            disk::open_with(source, extent).map_err(|cause| {
+                let elsewhere = matches!(cause, DiskError::Elsewhere { .. });
+                let error = broken()(cause);
+                if elsewhere {
+                    error.help(ONE_FILE)
+                } else {
+                    error
+                }
+            })?
+        }
     };
-    let table = table::read(&disk, SectorSize::B512).map_err(broken())?;
+    let sector = table::sector_size(&disk).map_err(broken())?;
+    let table = table::read(&disk, sector).map_err(broken())?;
     Ok(OpenDisk { disk, table })
 }

@@ -16,8 +16,11 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// Text files of an image that are read whole.
-const MAX_TEXT: u64 = 64 << 20;
+/// The longest description of an image; as a JSON value in memory it takes some times as much.
+const MAX_DESCRIPTION: u64 = 2 << 20;
+/// The longest list of a package's files (firmware's has 0.5 MB), and the most bytes of all lists together.
+const MAX_LIST: u64 = 4 << 20;
+const MAX_LISTS: u64 = 64 << 20;
 
 /// An image taken apart.
 pub struct Shown {
@@ -42,8 +45,16 @@ pub enum Found {
     Listing(String),
 }
 
+/// Finds the file of that name beside the image: an extent of a VMDK whose descriptor is the image.
+pub type Beside<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<Option<Arc<dyn ReadAt>>>;
+
 /// Opens an image in any format nodeimg reads or writes.
-pub fn open(source: Arc<dyn ReadAt>, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<Shown> {
+pub fn open(
+    source: Arc<dyn ReadAt>,
+    blobs: &dyn Blobs,
+    jobs: NonZeroUsize,
+    beside: Beside<'_>,
+) -> Result<Shown> {
     let source = appliance_disk(source)?;
     let disk = open::open(
         source.clone(),
@@ -51,6 +62,7 @@ pub fn open(source: Arc<dyn ReadAt>, blobs: &dyn Blobs, jobs: NonZeroUsize) -> R
         || Digest::of_source(&source).map_err(world("reading the image")),
         blobs,
         jobs,
+        beside,
     )?;
     let mut volumes = Vec::new();
     for (partition, window) in volumes::windows(&disk)? {
@@ -241,12 +253,13 @@ impl Layers {
         let Some(content) = tree.content(&path) else {
             return Ok(layers);
         };
-        let bytes = content.read_all(MAX_TEXT).map_err(input(DESCRIPTION))?;
+        let bytes = content
+            .read_all(MAX_DESCRIPTION)
+            .map_err(input(DESCRIPTION))?;
         let text: Value = serde_json::from_slice(&bytes).map_err(input(DESCRIPTION))?;
         layers.time = text["time"].as_i64();
-        for package in text["packages"].as_array().into_iter().flatten() {
-            layers.package(tree, package["name"].as_str().unwrap_or_default())?;
-        }
+        let packages = text["packages"].as_array().into_iter().flatten();
+        layers.packages(tree, packages.filter_map(|it| it["name"].as_str()))?;
         for (overlay, paths) in text["overlays"].as_object().into_iter().flatten() {
             for path in paths
                 .as_array()
@@ -262,42 +275,60 @@ impl Layers {
         Ok(layers)
     }
 
-    /// Takes a package's list; files of the base that an overlay or package replaced are the later one's.
-    fn package(&mut self, tree: &FileTree, name: &str) -> Result<()> {
+    /// Takes the lists of packages in their order, each once.
+    fn packages<'a>(
+        &mut self,
+        tree: &FileTree,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<()> {
         let info = ImgPath::new("/var/lib/dpkg/info").expect("a constant path");
         let Some(dir) = tree.dir(&info) else {
             return Ok(());
         };
-        for (file, _) in dir.entries() {
-            // `<package>.<kind>`, or `<package>:<architecture>.<kind>`; a package's name may hold dots, a kind does not.
-            let mut parts = file.as_bytes().rsplitn(2, |it| *it == b'.');
-            let (kind, stem) = (parts.next(), parts.next().unwrap_or_default());
-            if stem.split(|it| *it == b':').next() != Some(name.as_bytes()) {
+        // `<package>.<kind>`, or `<package>:<architecture>.<kind>`; a package's name may hold dots, a kind does not.
+        let order: BTreeMap<&[u8], usize> = names.map(str::as_bytes).zip(0..).collect();
+        let mut files: Vec<_> = dir
+            .entries()
+            .filter_map(|(file, _)| {
+                let mut parts = file.as_bytes().rsplitn(2, |it| *it == b'.');
+                let (kind, stem) = (parts.next()?, parts.next()?);
+                let name = stem.split(|it| *it == b':').next()?;
+                Some((*order.get(name)?, name, kind, info.join(file)))
+            })
+            .collect();
+        files.sort_by_key(|it| it.0);
+        let mut left = MAX_LISTS;
+        for (_, name, kind, path) in files {
+            let name = String::from_utf8_lossy(name);
+            self.of.insert(path.to_string(), format!("package {name}"));
+            let Some(content) = tree.content(&path).filter(|_| kind == b"list") else {
                 continue;
-            }
-            self.of
-                .insert(info.join(file).to_string(), format!("package {name}"));
-            if kind != Some(b"list") {
-                continue;
-            }
-            let content = tree.content(&info.join(file));
+            };
+            left = left.checked_sub(content.len()).ok_or_else(|| {
+                Error::input("the lists of the image's packages are larger than 64 MiB")
+            })?;
             let bytes = content
-                .map_or_else(|| Ok(Vec::new()), |it| it.read_all(MAX_TEXT))
-                .map_err(input(name.to_owned()))?;
-            for path in String::from_utf8_lossy(&bytes).lines() {
-                // A conffile of a package that is not configured yet waits under a name of its own.
-                for path in [path.to_owned(), format!("{path}.dpkg-new")] {
-                    let real = ImgPath::new(&path)
-                        .ok()
-                        .and_then(|it| tree.locate(&it).ok());
-                    let at = real.as_ref().and_then(|it| tree.get(it));
-                    if let (Some(real), Some(Node::File(_))) = (&real, at) {
-                        self.of.insert(real.to_string(), format!("package {name}"));
-                    }
+                .read_all(MAX_LIST)
+                .map_err(input(format!("the files of package {name}")))?;
+            self.package(tree, &name, &bytes);
+        }
+        Ok(())
+    }
+
+    /// Takes a package's list; files of the base that an overlay or package replaced are the later one's.
+    fn package(&mut self, tree: &FileTree, name: &str, list: &[u8]) {
+        for path in String::from_utf8_lossy(list).lines() {
+            // A conffile of a package that is not configured yet waits under a name of its own.
+            for path in [path.to_owned(), format!("{path}.dpkg-new")] {
+                let real = ImgPath::new(&path)
+                    .ok()
+                    .and_then(|it| tree.locate(&it).ok());
+                let at = real.as_ref().and_then(|it| tree.get(it));
+                if let (Some(real), Some(Node::File(_))) = (&real, at) {
+                    self.of.insert(real.to_string(), format!("package {name}"));
                 }
             }
         }
-        Ok(())
     }
 
     fn of_path(&self, path: &ImgPath, meta: &Meta) -> &str {

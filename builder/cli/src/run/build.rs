@@ -122,6 +122,7 @@ pub(super) fn image(
     host.inputs.fetch(&selected.wants())?;
     watch.lap("fetch");
     let plan = select::plan(host, selected)?;
+    let mut warnings = Vec::new();
     let image = {
         let mut stage = None;
         let mut tell = |event: Event<'_>| match event {
@@ -131,11 +132,16 @@ pub(super) fn image(
                     stage.at(done, Some(total));
                 }
             }
+            Event::Warning(text) => warnings.push(text.to_owned()),
             _ => {}
         };
         apply::apply(&plan, &host.inputs, host.jobs, &mut tell)?
     };
     watch.lap("image");
+    // After the bars are gone, which would draw over it.
+    for warning in &warnings {
+        host.voice.note(warning);
+    }
     let sink = Folder {
         path: goal.out,
         // The seed of a cluster's node holds secrets.

@@ -10,9 +10,9 @@ use nodeimg::error::Error;
 use nodeimg::profile;
 use nodeimg::show::{self, Found};
 use serde_json::json;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
 /// Prints what is in an image.
 pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
@@ -25,8 +25,10 @@ pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
             .into());
     }
     let source: Arc<dyn ReadAt> = Arc::new(FileAt::open(at).map_err(given("the image", at))?);
-    let shown =
-        show::open(source, &host.inputs, host.jobs).with_context(|| format!("showing {file}"))?;
+    let shown = show::open(source, &host.inputs, host.jobs, &mut |name| {
+        beside(at, name)
+    })
+    .with_context(|| format!("showing {file}"))?;
     let partition = args.partition.as_deref();
     match path {
         None => {
@@ -50,6 +52,18 @@ pub(super) fn show(host: &Host, args: &Show) -> Result<()> {
         },
     }
     Ok(())
+}
+
+/// Opens the file called `name` in the folder of `image`, if it is there; a name with a folder in it is none.
+fn beside(image: &Path, name: &str) -> io::Result<Option<Arc<dyn ReadAt>>> {
+    if Path::new(name).file_name() != Some(name.as_ref()) {
+        return Ok(None);
+    }
+    match FileAt::open(&image.with_file_name(name)) {
+        Ok(file) => Ok(Some(Arc::new(file))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Splits `IMAGE:PATH`; a path begins with `/`, so that a colon in a file's name does no harm.
@@ -83,6 +97,28 @@ pub(super) fn profiles(host: &Host, args: &Profiles) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn extents_are_looked_for_beside_the_image_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("x-flat.vmdk"), b"123").unwrap();
+        std::fs::create_dir(folder.path().join("in")).unwrap();
+        let image = folder.path().join("x.vmdk");
+        let found = |name: &str| beside(&image, name).unwrap().map(|it| it.size());
+        assert_eq!(found("x-flat.vmdk"), Some(3));
+        assert_eq!(found("y-flat.vmdk"), None);
+        let inner = folder.path().join("in/x.vmdk");
+        for name in [
+            "../x-flat.vmdk",
+            "/etc/passwd",
+            "in/../x-flat.vmdk",
+            "..",
+            ".",
+        ] {
+            assert_eq!(found(name), None, "{name}");
+            assert!(beside(&inner, name).unwrap().is_none(), "{name}");
+        }
+    }
 
     #[test]
     fn a_path_begins_with_a_slash() {

@@ -12,6 +12,12 @@ use crate::version::Version;
 use fstree::{FileKind, FileTree, ImgPath, Node};
 use std::collections::BTreeMap;
 
+/// The longest word after expansion, and the longest command: variables that hold one another grow without end.
+const MAX_WORD: usize = 1024;
+const MAX_COMMAND: usize = 64 << 10;
+/// The most variables and effects of a script.
+const MAX_MADE: usize = 4096;
+
 /// An effect on the tree.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Effect {
@@ -194,6 +200,9 @@ impl Walk<'_> {
                     text.push_str(&self.command_path(name).unwrap_or_default());
                 }
             }
+            if text.len() > MAX_WORD {
+                return Err("a word is longer than 1,024 bytes".to_owned());
+            }
         }
         Ok(if text.is_empty() && !word.quoted {
             Vec::new()
@@ -236,9 +245,17 @@ impl Walk<'_> {
             self.variables.insert(name, value);
             rest = &rest[1..];
         }
-        let mut all = Vec::new();
+        if self.variables.len() > MAX_MADE || self.effects.len() > MAX_MADE {
+            return Err("it is too long to be a fragment".to_owned());
+        }
+        let (mut all, mut bytes) = (Vec::new(), 0);
         for word in rest {
-            all.extend(self.expand(word)?);
+            let words = self.expand(word)?;
+            bytes += words.iter().map(String::len).sum::<usize>();
+            if bytes > MAX_COMMAND {
+                return Err("a command is longer than 64 KiB".to_owned());
+            }
+            all.extend(words);
         }
         let Some((name, arguments)) = all.split_first() else {
             return Ok(Flow::On(true));
@@ -377,8 +394,17 @@ impl Walk<'_> {
     }
 
     fn test(&self, condition: &[&str]) -> Result<bool, String> {
+        let (mut condition, mut not) = (condition, false);
+        while let ["!", rest @ ..] = condition
+            && !rest.is_empty()
+        {
+            (condition, not) = (rest, !not);
+        }
+        self.plain_test(condition).map(|it| it != not)
+    }
+
+    fn plain_test(&self, condition: &[&str]) -> Result<bool, String> {
         match condition {
-            ["!", rest @ ..] if !rest.is_empty() => Ok(!self.test(rest)?),
             ["-n", text] => Ok(!text.is_empty()),
             ["-n"] => Ok(true),
             ["-z", text] => Ok(text.is_empty()),

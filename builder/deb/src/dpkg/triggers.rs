@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 const FOLDER: &str = "/var/lib/dpkg/triggers";
+/// The longest `triggers` file: real ones have ten lines, and each is looked for among all interests.
+const MAX_DIRECTIVES: usize = 64 << 10;
 
 /// Whether the activating package waits until the trigger is processed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,6 +48,12 @@ pub(super) enum Directive {
 /// Parses a package's `triggers` file.
 pub(super) fn parse(package: &PackageId, bytes: &[u8]) -> Result<Vec<Directive>, Error> {
     let mut all = Vec::new();
+    if bytes.len() > MAX_DIRECTIVES {
+        return Err(Error::TooLarge {
+            what: "a package's triggers file",
+            limit: MAX_DIRECTIVES as u64,
+        });
+    }
     for (index, line) in String::from_utf8_lossy(bytes).lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {

@@ -15,6 +15,9 @@ use crate::tar::EntryKind;
 use fstree::{Content, File, FileId, FileKind, FileTree, ImgPath, Meta, Node};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The longest list of conffiles; the longest real one has a few hundred lines, and each is compared with every member.
+const MAX_CONFFILES: usize = 256 << 10;
+
 /// What unpacking did beside placing files.
 #[derive(Clone, Debug, Default)]
 pub struct Unpacked {
@@ -158,8 +161,14 @@ impl Dpkg {
     /// Reads the list of conffiles and finds the digests that are known from before.
     fn new_conffiles(&self, package: &Package, id: &PackageId) -> Result<Vec<Conffile>, Error> {
         let mut all = Vec::new();
-        let text = String::from_utf8_lossy(package.control.get("conffiles").unwrap_or_default())
-            .into_owned();
+        let bytes = package.control.get("conffiles").unwrap_or_default();
+        if bytes.len() > MAX_CONFFILES {
+            return Err(Error::TooLarge {
+                what: "a package's conffiles file",
+                limit: MAX_CONFFILES as u64,
+            });
+        }
+        let text = String::from_utf8_lossy(bytes).into_owned();
         for (index, line) in text
             .lines()
             .map(str::trim_end)

@@ -14,13 +14,17 @@ use std::sync::Arc;
 
 /// Directories in one another: Linux cannot even name more than 2,048, and trees are dropped recursively.
 const MAX_DEPTH: u32 = 500;
+/// Bytes of a directory's path: Linux takes no longer one, and every entry below would repeat it wherever trees are listed.
+const MAX_PATH: usize = 4096;
 
-/// A directory that was reached: its place among inodes, the number of its parent, its name there, its depth.
+/// A directory that was reached: its place among inodes, the number of its parent, its name there, its depth and the bytes
+/// of its path.
 struct Reached {
     n: usize,
     parent: usize,
     name: Option<Name>,
     depth: u32,
+    path: usize,
     dir: Dir,
 }
 
@@ -45,12 +49,13 @@ pub(super) fn assemble(
         parent: 0,
         name: None,
         depth: 0,
+        path: 0,
         dir: Dir::new(meta),
     }];
     let mut next = 0;
     // Breadth first: every directory stands after its parent.
     while next < reached.len() {
-        let Reached { n, depth, .. } = reached[next];
+        let Reached { n, depth, path, .. } = reached[next];
         let here = inodes.0[n].0;
         let mut entries = std::mem::take(&mut holdings[n].entries);
         entries.sort_unstable_by(|a, b| a.1.cmp(&b.1));
@@ -69,12 +74,19 @@ pub(super) fn assemble(
                         "more than {MAX_DEPTH} directories in one another"
                     )));
                 }
+                let path = path + 1 + name.as_bytes().len();
+                if path > MAX_PATH {
+                    return Err(Error::Unsupported(format!(
+                        "a directory whose path is longer than {MAX_PATH} bytes"
+                    )));
+                }
                 let dir = Dir::new(meta_of(inode, &mut holdings[child]));
                 reached.push(Reached {
                     n: child,
                     parent: next,
                     name: Some(name),
                     depth: depth + 1,
+                    path,
                     dir,
                 });
                 continue;

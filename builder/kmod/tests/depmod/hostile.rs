@@ -77,6 +77,14 @@ fn damaged_indexes_are_refused_by_line() {
             "modules need each other in a circle: b, a",
         ),
         (
+            ["c.ko:\na.ko: b.ko\nb.ko: c.ko\n", "", "", ""],
+            "modules.dep line 2: it lacks c.ko, which what it names needs",
+        ),
+        (
+            ["a.ko: b.ko b.ko\nb.ko:\n", "", "", ""],
+            "modules.dep line 1: it names b.ko twice",
+        ),
+        (
             ["\n\nrubbish\n", "", "", ""],
             "modules.dep line 3: it has no colon",
         ),

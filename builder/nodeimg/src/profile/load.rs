@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 /// As deep as profiles may extend one another.
 const MAX_DEPTH: usize = 16;
+/// So many files may be laid over one another; one that is extended on several ways counts each time.
+const MAX_FILES: usize = 256;
 
 /// Returns the names of all profiles on the shelf, in byte order; parts and bases are not profiles.
 pub fn names(shelf: &dyn Shelf) -> Vec<String> {
@@ -36,7 +38,11 @@ pub fn names(shelf: &dyn Shelf) -> Vec<String> {
 /// Reads a profile and everything it extends.
 pub fn load(shelf: &dyn Shelf, name: &str) -> Result<Profile> {
     let mut sources = BTreeMap::new();
-    let file = gather(shelf, name, &mut Vec::new(), &mut sources)?;
+    let mut trail = Trail {
+        above: Vec::new(),
+        files: 0,
+    };
+    let file = gather(shelf, name, &mut trail, &mut sources)?;
     let base_name = file.base.clone().ok_or_else(|| missing(name, "base"))?;
     let (path, bytes) = read(shelf, &base_name, &mut sources)?
         .ok_or_else(|| Error::input(format!("profile {name:?}: there is no base {base_name:?}")))?;
@@ -51,27 +57,41 @@ pub fn load(shelf: &dyn Shelf, name: &str) -> Result<Profile> {
     finish(name, whole, base, sources)
 }
 
+/// How the file being read was come to, and how many were read before.
+struct Trail {
+    above: Vec<String>,
+    files: usize,
+}
+
 /// Reads one file and lays it over what it extends.
 fn gather(
     shelf: &dyn Shelf,
     name: &str,
-    above: &mut Vec<String>,
+    trail: &mut Trail,
     sources: &mut BTreeMap<String, Digest>,
 ) -> Result<ProfileFile> {
-    if above.iter().any(|it| it == name) || above.len() >= MAX_DEPTH {
+    if trail.above.iter().any(|it| it == name) || trail.above.len() >= MAX_DEPTH {
         return Err(Error::input(format!(
             "profile {name:?} extends itself, by way of {}",
-            above.join(" -> ")
+            trail.above.join(" -> ")
         )));
     }
-    let (path, bytes) = read(shelf, name, sources)?.ok_or_else(|| unknown(shelf, name, above))?;
+    trail.files += 1;
+    if trail.files > MAX_FILES {
+        return Err(Error::input(format!(
+            "profile {:?} extends more than {MAX_FILES} files, some of them over and over",
+            trail.above.first().map_or(name, String::as_str)
+        )));
+    }
+    let (path, bytes) =
+        read(shelf, name, sources)?.ok_or_else(|| unknown(shelf, name, &trail.above))?;
     let file: ProfileFile = toml_text::parse(&path, &bytes)?;
-    above.push(name.to_owned());
+    trail.above.push(name.to_owned());
     let mut merged = ProfileFile::default();
     for part in &file.extends {
-        merged.lay(gather(shelf, part, above, sources)?);
+        merged.lay(gather(shelf, part, trail, sources)?);
     }
-    above.pop();
+    trail.above.pop();
     merged.lay(file);
     Ok(merged)
 }
@@ -293,4 +313,23 @@ fn remote(profile: &str, file: RemoteFileFile) -> Result<RemoteFile> {
         mode,
         unpack,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extending_the_same_over_and_over_comes_to_an_end() {
+        // Eight files, each extending the next ten times: a hundred million on all ways together.
+        let mut shelf: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for it in 0..8 {
+            let parts = vec![format!("\"p{}\"", it + 1); 10].join(", ");
+            let text = format!("extends = [{parts}]\n");
+            shelf.insert(format!("profiles/p{it}.toml"), text.into_bytes());
+        }
+        shelf.insert("profiles/p8.toml".to_owned(), Vec::new());
+        let error = load(&shelf, "p0").unwrap_err().to_string();
+        assert!(error.contains("more than 256 files"), "{error}");
+    }
 }

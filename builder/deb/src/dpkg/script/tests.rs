@@ -100,3 +100,22 @@ fn only_the_way_taken_counts() {
     assert!(run(&helper, &["configure", "1.1"]).is_ok());
     assert!(run("#!/usr/bin/perl\n", &["configure"]).is_err());
 }
+
+#[test]
+fn small_scripts_cannot_ask_for_much() {
+    let script = |body: &str| format!("#!/bin/sh\n{body}\n");
+    let doubling = format!("x=abcdefgh\n{}", "x=$x$x\n".repeat(60));
+    let why = run(&script(&doubling), &[]).unwrap_err();
+    assert!(why.contains("1,024 bytes"), "{why}");
+    let long = format!("x={}\ntrue {}", "y".repeat(1000), "$x ".repeat(80_000));
+    let why = run(&script(&long), &[]).unwrap_err();
+    assert!(why.contains("64 KiB"), "{why}");
+    let effects = "deb-systemd-helper enable x\n".repeat(9000);
+    let why = run(&script(&effects), &[]).unwrap_err();
+    assert!(why.contains("too long"), "{why}");
+    // Not one call within another.
+    let not = format!("if [ {} -n x ]; then false; fi", "! ".repeat(100_000));
+    run(&script(&not), &[]).unwrap_err();
+    let not = format!("if [ {} -n x ]; then true; fi", "! ".repeat(30_000));
+    assert_eq!(run(&script(&not), &[]).as_deref(), Ok(&[][..]));
+}

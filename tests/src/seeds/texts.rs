@@ -1,0 +1,69 @@
+//! The profiles, parts and bases that are shipped, a lock and a cluster's file.
+
+use nodeimg::digest::Digest;
+use nodeimg::lock::{self, Lock, Locked, Package, Signer};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Returns the shipped profiles, parts and bases by path.
+pub fn shelf() -> BTreeMap<String, Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut shelf = BTreeMap::new();
+    for folder in ["profiles", "profiles/parts", "profiles/bases"] {
+        let entries = fs::read_dir(root.join(folder)).expect("profiles are readable");
+        for path in entries.map(|it| it.expect("profiles are readable").path()) {
+            if path.is_file() {
+                let name = path
+                    .file_name()
+                    .expect("files have names")
+                    .to_string_lossy();
+                let bytes = fs::read(&path).expect("profiles are readable");
+                shelf.insert(format!("{folder}/{name}"), bytes);
+            }
+        }
+    }
+    shelf
+}
+
+/// Returns every shipped profile, part and base.
+pub fn profile() -> Vec<Vec<u8>> {
+    shelf().into_values().collect()
+}
+
+/// Returns a lock.
+pub fn lock() -> Vec<Vec<u8>> {
+    let locked = |url: &str| Locked {
+        url: url.to_owned(),
+        sha256: Digest::of(url.as_bytes()),
+        size: 12,
+    };
+    let lock = Lock {
+        profile: "worker-amd64".to_owned(),
+        profile_digest: Digest::of(b"profile"),
+        time: 1_700_000_000,
+        kubernetes: "1.36.2".to_owned(),
+        kernel: "5.15.0-1-generic".to_owned(),
+        base: locked("http://example.org/base.img"),
+        signers: vec![Signer {
+            url: "http://example.org/InRelease".to_owned(),
+            key: "ab".repeat(20),
+            made: 1_700_000_000,
+        }],
+        packages: vec![Package {
+            name: "a".to_owned(),
+            version: "1:2-3".to_owned(),
+            arch: "all".to_owned(),
+            deb: locked("http://example.org/a.deb"),
+        }],
+        files: vec![locked("http://example.org/file")],
+    };
+    vec![lock::render(&lock).into_bytes()]
+}
+
+/// Returns the cluster's file that `cluster init` writes.
+pub fn cluster() -> Vec<Vec<u8>> {
+    let name = "home".parse().expect("a constant name");
+    let kubernetes = "1.36".parse().expect("a constant version");
+    vec![cluster::default_for(&name, kubernetes).into_bytes()]
+}

@@ -4,26 +4,25 @@ use nodeimg::digest::Digest;
 use nodeimg::lock::{self, Lock, Locked, Package, Signer};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Returns the shipped profiles, parts and bases by path.
 pub fn shelf() -> BTreeMap<String, Vec<u8>> {
+    let folders = ["profiles", "profiles/parts", "profiles/bases"];
+    folders.into_iter().flat_map(shipped).collect()
+}
+
+/// Returns the files of a folder by path.
+fn shipped(folder: &str) -> BTreeMap<String, Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut shelf = BTreeMap::new();
-    for folder in ["profiles", "profiles/parts", "profiles/bases"] {
-        let entries = fs::read_dir(root.join(folder)).expect("profiles are readable");
-        for path in entries.map(|it| it.expect("profiles are readable").path()) {
-            if path.is_file() {
-                let name = path
-                    .file_name()
-                    .expect("files have names")
-                    .to_string_lossy();
-                let bytes = fs::read(&path).expect("profiles are readable");
-                shelf.insert(format!("{folder}/{name}"), bytes);
-            }
-        }
-    }
-    shelf
+    let entries = fs::read_dir(root.join(folder)).expect("profiles are readable");
+    let paths = entries.map(|it| it.expect("profiles are readable").path());
+    let file = |path: PathBuf| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let bytes = fs::read(&path).expect("profiles are readable");
+        Some((format!("{folder}/{name}"), bytes))
+    };
+    paths.filter(|it| it.is_file()).filter_map(file).collect()
 }
 
 /// Returns every shipped profile, part and base.
@@ -42,7 +41,7 @@ pub fn lock() -> Vec<Vec<u8>> {
         profile: "worker-amd64".to_owned(),
         profile_digest: Digest::of(b"profile"),
         time: 1_700_000_000,
-        kubernetes: "1.36.2".to_owned(),
+        kubernetes: Some("1.36.2".to_owned()),
         kernel: "5.15.0-1-generic".to_owned(),
         base: locked("http://example.org/base.img"),
         signers: vec![Signer {
@@ -61,9 +60,11 @@ pub fn lock() -> Vec<Vec<u8>> {
     vec![lock::render(&lock).into_bytes()]
 }
 
-/// Returns the cluster's file that `cluster init` writes.
+/// Returns the cluster's file that `cluster init` writes, and the shipped clusters.
 pub fn cluster() -> Vec<Vec<u8>> {
     let name = "home".parse().expect("a constant name");
     let kubernetes = "1.36".parse().expect("a constant version");
-    vec![cluster::default_for(&name, kubernetes).into_bytes()]
+    let mut res: Vec<Vec<u8>> = shipped("profiles/clusters").into_values().collect();
+    res.push(cluster::default_for(&name, kubernetes).into_bytes());
+    res
 }

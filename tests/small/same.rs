@@ -63,6 +63,32 @@ fn wrapped(command: &mut Command, by: &[&str]) {
 }
 
 #[test]
+fn every_format_holds_the_same_disk() {
+    let place = world().place("one-disk");
+    for profile in ["vm", "card"] {
+        let files = reference(profile);
+        for format in FORMATS.iter().filter(|it| **it != "ova") {
+            let name = format!("{profile}.{format}");
+            fs::write(place.folder().join(&name), &files[&name]).expect("a file");
+        }
+        for format in ["vmdk", "qcow2", "img"] {
+            let tool = if format == "img" { "raw" } else { format };
+            run(Command::new("qemu-img")
+                .args(["compare", "-f", "raw", "-F", tool])
+                .arg(format!("{profile}.raw"))
+                .arg(format!("{profile}.{format}"))
+                .current_dir(place.folder()));
+        }
+        for (format, decoder) in [("img.zst", "zstd"), ("img.xz", "xz")] {
+            let script = format!("{decoder} -dc {profile}.{format} | cmp - {profile}.img");
+            run(Command::new("sh")
+                .args(["-c", &script])
+                .current_dir(place.folder()));
+        }
+    }
+}
+
+#[test]
 fn in_any_time_zone_locale_and_umask_with_a_cold_and_a_warm_cache() {
     let place = world().place("same-environment");
     for (zone, locale, umask) in [

@@ -303,17 +303,11 @@ fn every_format_holds_the_same_disk() {
             .arg(&raw)
             .arg(built.file(file)));
     }
-    for (file, decoder) in [
-        ("worker-arm64.img.zst", "zstd -dc"),
-        ("worker-arm64.img.xz", "xz -T2 -dc"),
-    ] {
-        let script = format!("{decoder} \"$0\" | cmp - \"$1\"");
-        run(Command::new("sh")
-            .arg("-c")
-            .arg(script)
-            .arg(built.file(file))
-            .arg(built.file("worker-arm64.img")));
-    }
+    // img.xz is held to the same in the small world: here it would cost minutes.
+    run(Command::new("sh")
+        .args(["-c", "zstd -dc \"$0\" | cmp - \"$1\""])
+        .arg(built.file("worker-arm64.img.zst"))
+        .arg(built.file("worker-arm64.img")));
 }
 
 #[test]

@@ -149,7 +149,7 @@ pub(crate) fn built() -> &'static Built {
         let builds: [(&str, &[&str]); 3] = [
             ("controlplane-amd64", &["ova"]),
             ("worker-amd64", &["ova", "vmdk", "qcow2", "raw"]),
-            ("worker-arm64", &["img", "img.zst", "img.xz"]),
+            ("worker-arm64", &["img", "img.zst"]),
         ];
         for (profile, formats) in builds {
             let mut command = world.nodeimg(&folder);

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(crate) use sealed::Sealed;
+use sealed::Summed;
 
 /// A cache folder.
 #[derive(Debug)]
@@ -213,9 +214,16 @@ impl Cache {
             return Ok(sealed);
         }
         let partial = Partial::create(&path, Readers::All)?;
-        let size = make(partial.out())
-            .map_err(|err| Error::world(format!("cannot make {key}")).because(err))?;
-        sealed::seal(partial.out(), size, key).map_err(at("write", &path))?;
+        let out = Summed::new(partial.out());
+        let size =
+            make(&out).map_err(|err| Error::world(format!("cannot make {key}")).because(err))?;
+        sealed::seal(partial.out(), size, key, out.sum()).map_err(|err| {
+            if err.kind() == io::ErrorKind::InvalidData {
+                // To be made again, like what is damaged later.
+                self.damage.in_use.store(true, Ordering::Relaxed);
+            }
+            at("write", &path)(err)
+        })?;
         // What it was made of is what it says only if it still is what was checked.
         self.check_again()?;
         partial.finish()?;

@@ -5,6 +5,7 @@
 //! SHA-256 of each chunk of 1 MiB, the last one short, or 32 zero bytes for a chunk with no data. The file ends with the
 //! seal's length (u64) and its SHA-256. Guards against rot and half files, not against those who can write the cache.
 
+mod sum;
 mod writing;
 
 use super::Damage;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(super) use sum::Summed;
 pub(super) use writing::seal;
 
 const MAGIC: &[u8; 16] = b"nodeimg sealed 1";

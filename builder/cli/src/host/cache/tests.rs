@@ -275,3 +275,22 @@ fn empty_content_is_content() {
         assert_eq!((sealed.size(), sealed.next_data(0).unwrap()), (0, None));
     }
 }
+
+#[test]
+fn a_file_that_is_cut_while_it_is_made_is_made_again() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::new(root.path());
+    let cut = |out: &dyn WriteAt| {
+        out.write_all_at(&[7; 100], 0)?;
+        let below = root.path().join("derived");
+        let folder = fs::read_dir(below)?.next().expect("a folder")?.path();
+        let partial = fs::read_dir(folder)?.next().expect("a file")?.path();
+        File::options().write(true).open(partial)?.set_len(10)?;
+        out.write_all_at(&[8; 100], 100).map(|()| 200)
+    };
+    let failed = cache.derive("k", &mut |out| cut(out)).unwrap_err();
+    assert!(format!("{failed:?}").contains("changed while it was written"));
+    assert!(cache.take_spoiled());
+    let made = cache.derive("k", &mut |out| out.write_all_at(&[9; 3], 0).map(|()| 3));
+    assert_eq!(made.unwrap().size(), 3);
+}

@@ -1,6 +1,6 @@
 //! Sealing: hashing what was written, on all processors, and making holes of its zeros.
 
-use super::{CHUNK, MAGIC, NO_DATA, broken, size_of_chunk};
+use super::{CHUNK, MAGIC, NO_DATA, broken, size_of_chunk, sum};
 use crate::host::file::{FileAt, FileOut};
 use fstree::{ReadAt as _, WriteAt as _};
 use rustix::fs::FallocateFlags;
@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Zeros are looked for, and made holes, in blocks of this size.
 const BLOCK: usize = 64 << 10;
 
-/// Seals content that was written to a file: hashes it, makes zeros holes, and writes the seal behind it.
-pub(in super::super) fn seal(out: &FileOut, len: u64, key: &str) -> io::Result<()> {
+/// Seals content that was written to a file: hashes it, makes zeros holes, and writes the seal behind it. Content that has not
+/// the sum of what was written is [`io::ErrorKind::InvalidData`]: somebody changed the file meanwhile.
+pub(in super::super) fn seal(out: &FileOut, len: u64, key: &str, written: u64) -> io::Result<()> {
     out.set_len(len)?;
     let source = out.read()?;
     let chunks = usize::try_from(len.div_ceil(CHUNK)).map_err(|_| broken())?;
     let looked_at = Mutex::new(vec![(NO_DATA, Vec::new()); chunks]);
     let next = AtomicU64::new(0);
+    let read = AtomicU64::new(0);
     let work = || -> io::Result<()> {
         loop {
             let start = next.fetch_add(CHUNK, Ordering::Relaxed);
@@ -27,7 +29,7 @@ pub(in super::super) fn seal(out: &FileOut, len: u64, key: &str) -> io::Result<(
                 return Ok(());
             }
             let index = usize::try_from(start / CHUNK).map_err(|_| broken())?;
-            let found = look_at(&source, out, start)?;
+            let found = look_at(&source, out, start, &read)?;
             looked_at.lock().map_err(|_| broken())?[index] = found;
         }
     };
@@ -40,6 +42,12 @@ pub(in super::super) fn seal(out: &FileOut, len: u64, key: &str) -> io::Result<(
             .into_iter()
             .try_for_each(|it| it.join().map_err(|_| broken())?)
     })?;
+    if read.into_inner() != written {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it was changed while it was written",
+        ));
+    }
     let chunks = looked_at.into_inner().map_err(|_| broken())?;
     let mut runs: Vec<Range<u64>> = Vec::new();
     for run in chunks.iter().flat_map(|(_, runs)| runs) {
@@ -65,14 +73,20 @@ pub(in super::super) fn seal(out: &FileOut, len: u64, key: &str) -> io::Result<(
     out.write_all_at(&seal, len)
 }
 
-/// Returns a chunk's digest and its runs of data, and makes holes of what is zero.
-fn look_at(source: &FileAt, out: &FileOut, start: u64) -> io::Result<([u8; 32], Vec<Range<u64>>)> {
+/// Returns a chunk's digest and its runs of data, adds its sum, and makes holes of what is zero.
+fn look_at(
+    source: &FileAt,
+    out: &FileOut,
+    start: u64,
+    read: &AtomicU64,
+) -> io::Result<([u8; 32], Vec<Range<u64>>)> {
     let end = start + size_of_chunk(start, source.size()) as u64;
     if source.next_data(start)?.is_none_or(|it| it.start >= end) {
         return Ok((NO_DATA, Vec::new()));
     }
     let mut chunk = vec![0; size_of_chunk(start, source.size())];
     source.read_exact_at(&mut chunk, start)?;
+    read.fetch_add(sum::of(&chunk, start), Ordering::Relaxed);
     let mut runs: Vec<Range<u64>> = Vec::new();
     let mut at = start;
     for block in chunk.chunks(BLOCK) {

@@ -67,7 +67,7 @@ pub fn manifests(profile: &Profile, cluster: &Cluster) -> Result<Vec<RemoteFile>
     Ok(res)
 }
 
-/// Returns a disk of [`DISK_SIZE`] that is one FAT volume with a seed, by whose label cloud-init finds it.
+/// Returns a disk of a MiB that is one FAT volume with a seed, by whose label cloud-init finds it.
 pub fn disk(files: &[(String, Vec<u8>)], lock: &Lock) -> Result<Mosaic> {
     let mut text = String::new();
     let mut contents = Vec::new();

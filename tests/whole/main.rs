@@ -6,6 +6,5 @@
 mod artifacts;
 mod boots;
 mod faults;
-mod nodes;
 mod same;
 mod world;

@@ -1,4 +1,4 @@
-//! Writes the seeds of every parser, a folder each: `seeds FOLDER [PARSER]…`.
+//! Writes the seeds of every parser, a folder each: `corpus FOLDER [PARSER]…`.
 
 use std::path::Path;
 use std::{env, fs, io};
@@ -7,7 +7,7 @@ fn main() -> io::Result<()> {
     let mut arguments = env::args().skip(1);
     let folder = arguments
         .next()
-        .ok_or_else(|| io::Error::other("usage: seeds FOLDER [PARSER]…"))?;
+        .ok_or_else(|| io::Error::other("usage: corpus FOLDER [PARSER]…"))?;
     let wanted: Vec<String> = arguments.collect();
     for parser in tests::parsers::ALL {
         if !wanted.is_empty() && !wanted.iter().any(|it| it == parser.name) {

@@ -91,7 +91,7 @@ fn replay(name: &str) {
 fn bounded(name: &str, large: Option<usize>, seconds: u64) {
     // A limit on data, not on addresses: reserved room that is never written costs nothing.
     let memory = ITSELF_KIB + INPUT_KIB;
-    let limits = format!("ulimit -d {memory}; ulimit -t {seconds}; exec \"$@\"");
+    let limits = format!("ulimit -S -d {memory}; ulimit -t {seconds}; exec \"$@\"");
     let exe = std::env::current_exe().expect("the test's own program");
     let mut command = Command::new("bash");
     command

@@ -1,7 +1,35 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # set here for the unit, and by report.sh, image.env and the unit for us
-# What every unit of the image waits for before its work: a clock, an address, programs that answer. Of the unit's variables it uses
-# poll, clock_wait, seed_time, node_cidr and wanted_address, and sets address.
+# What every unit of the image does before its work: reads the seed, and waits for a clock, an address, programs that answer.
+
+# Seconds; the seed may set others (NODEIMG_POLL and so on).
+poll=3 clock_wait=60 retry_first=10 retry_most=300
+cluster='' node='' role='' action='' node_cidr='' wanted_address='' admin='' endpoint='' kubernetes='' seed_time=0 address='' peers=''
+
+# The seed's values are data: no line of it is executed.
+read_seed() {
+	while IFS='=' read -r key value || [ -n "$key" ]; do
+		value=${value#[\"\']} value=${value%[\"\']}
+		case $key in
+		NODEIMG_CLUSTER) cluster=$value ;;
+		NODEIMG_NODE) node=$value ;;
+		NODEIMG_ROLE) role=$value ;;
+		NODEIMG_ACTION) action=$value ;;
+		NODEIMG_NODE_CIDR) node_cidr=$value ;;
+		NODEIMG_ADDRESS) wanted_address=$value ;;
+		NODEIMG_ADMIN) admin=$value ;;
+		NODEIMG_ENDPOINT) endpoint=$value ;;
+		NODEIMG_CONTROL_PLANES) peers=$value ;;
+		NODEIMG_KUBERNETES_VERSION) kubernetes=${value#v} ;;
+		NODEIMG_TIME_FLOOR) seed_time=$value ;;
+		NODEIMG_POLL) poll=$value ;;
+		NODEIMG_CLOCK_WAIT) clock_wait=$value ;;
+		NODEIMG_RETRY_FIRST) retry_first=$value ;;
+		NODEIMG_RETRY_MOST) retry_most=$value ;;
+		esac
+	done </etc/nodeimg/node.env
+	[ -n "$node" ] || node=$(uname -n)
+}
 
 # Waiting cannot mend a wrong seed: the unit fails, which is seen.
 misconfigured() {

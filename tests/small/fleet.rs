@@ -1,8 +1,7 @@
 //! A cluster's machines: one image for each profile, without a secret, and a seed for each node.
 
-use crate::world::{Files, Place, read, world};
+use crate::world::{Files, Place, mode, read, world};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use tests::{run, text};
@@ -14,11 +13,6 @@ const SEED: [&str; 3] = ["meta-data", "network-config", "user-data"];
 fn build(place: &Place, more: &[&str]) -> String {
     let mut command = place.nodeimg();
     text(&run(command.arg("build").args(NODES).args(more)))
-}
-
-fn mode(path: &Path) -> u32 {
-    let known = fs::metadata(path).expect("it is there");
-    known.permissions().mode() & 0o777
 }
 
 /// Returns the token that a node's seed holds.

@@ -1,8 +1,7 @@
 //! A cluster's secrets under a passphrase: nothing in plain is left, and all that is made of them is the same.
 
-use crate::world::{Place, below, read, world};
+use crate::world::{Place, below, mode, read, world};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 use tests::{run, text};
 
@@ -62,14 +61,7 @@ fn sealed_secrets_make_the_same_seeds_and_nothing_in_plain_is_left() {
         );
     }
     let sealed = folder.join("secrets.toml.asc");
-    assert_eq!(
-        fs::metadata(&sealed)
-            .expect("it is there")
-            .permissions()
-            .mode()
-            & 0o777,
-        0o600
-    );
+    assert_eq!(mode(&sealed), 0o600);
     assert!(seed_of(&place, &mut knowing(&place, PASSPHRASE)) == plain);
     // They stay as they are kept, and what is done to them is kept with them.
     run(knowing(&place, PASSPHRASE).args(["cluster", "token", "revoke", "card01"]));

@@ -1,12 +1,10 @@
 //! What a user is told: exit code 1 for what was asked wrongly, 2 for what the world refused, each with cause, place and what to
 //! do; and who may read what is written.
 
-use crate::world::{assert_whole, world};
+use crate::world::{assert_whole, mode, world};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tests::{run, text};
 
@@ -25,14 +23,6 @@ fn assert_fails(command: &mut Command, code: i32, words: &[&str]) {
             "{word:?} is not in what {command:?} says: {text}"
         );
     }
-}
-
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path)
-        .expect("it is there")
-        .permissions()
-        .mode()
-        & 0o777
 }
 
 #[test]

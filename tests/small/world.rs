@@ -11,6 +11,7 @@ mod profiles;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -202,6 +203,12 @@ pub(crate) fn read(folder: &Path) -> Files {
         (name, fs::read(entry.path()).expect("a file"))
     };
     entries.flatten().map(file).collect()
+}
+
+/// Returns the permission bits of a file.
+pub(crate) fn mode(path: &Path) -> u32 {
+    let known = fs::metadata(path).expect("it is there");
+    known.permissions().mode() & 0o777
 }
 
 /// Returns all files below a folder.

@@ -20,8 +20,18 @@ pub(crate) mod progress;
 pub(crate) mod usage;
 
 use nodeimg::error::Error;
+use reqwest::blocking::{Client, ClientBuilder};
 use std::io;
 use std::path::Path;
+
+/// Begins an HTTP client: its name, and who does its TLS.
+fn client() -> ClientBuilder {
+    // An error says that another client of this process chose it already.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    Client::builder().user_agent(concat!("nodeimg/", env!("CARGO_PKG_VERSION")))
+}
 
 /// Returns a closure that makes an I/O error into one that names what was done to which file.
 pub(crate) fn at<'a>(doing: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {

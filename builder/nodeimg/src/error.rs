@@ -34,6 +34,13 @@ pub enum Error {
 /// Result of the core.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What is wrong with a cluster is wrong with what the user gave; its text says it all.
+impl From<cluster::Error> for Error {
+    fn from(error: cluster::Error) -> Self {
+        Self::input(error.to_string())
+    }
+}
+
 impl Error {
     /// Returns an error about what the user gave.
     pub fn input(what: impl Into<String>) -> Self {

@@ -42,6 +42,16 @@ impl Check {
         }
     }
 
+    /// A check that found nothing bad, or all this.
+    pub fn of(name: impl Into<String>, bad: &[String], good: String) -> Self {
+        let found = if bad.is_empty() {
+            Ok(good)
+        } else {
+            Err(bad.join(", "))
+        };
+        Self::new(name, found)
+    }
+
     /// Says whether all is well.
     pub fn is_good(&self) -> bool {
         matches!(self.finding, Finding::Good(_))
@@ -98,14 +108,7 @@ pub fn nodes(list: &Value, expected: &[String]) -> Check {
         bad.push("there is none".to_owned());
     }
     let found = format!("{} Ready, kubelet {}", names.len(), versions.join(" and "));
-    Check::new(
-        "nodes",
-        if bad.is_empty() {
-            Ok(found)
-        } else {
-            Err(bad.join(", "))
-        },
-    )
+    Check::of("nodes", &bad, found)
 }
 
 /// Judges the pods of `kube-system`: each is Ready or has done its work.
@@ -123,14 +126,7 @@ pub fn system_pods(list: &Value) -> Check {
         bad.push("there is none".to_owned());
     }
     let found = format!("{count} of kube-system Ready");
-    Check::new(
-        "system pods",
-        if bad.is_empty() {
-            Ok(found)
-        } else {
-            Err(bad.join(", "))
-        },
-    )
+    Check::of("system pods", &bad, found)
 }
 
 /// Returns what is created for our own pods, each with the path it is posted to: a pod on every node, and a name for all.

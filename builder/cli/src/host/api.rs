@@ -55,12 +55,7 @@ impl Api {
             Error::input("the kubeconfig's certificates or keys cannot be used").because(err)
         };
         let authority = Certificate::from_pem(config.authority.as_bytes()).map_err(wrong)?;
-        // Another client of this process may have chosen it already.
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
-        let mut builder = Client::builder()
-            .user_agent(concat!("nodeimg/", env!("CARGO_PKG_VERSION")))
+        let mut builder = super::client()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT)

@@ -55,10 +55,7 @@ impl Damage {
         if !files.iter().any(|it| it == path) {
             files.push(path.to_owned());
         }
-        match fs::remove_file(path) {
-            Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
-            _ => Ok(()),
-        }
+        file::remove(path)
     }
 
     /// The same for a file that something was made of already: that is to be done again.

@@ -83,10 +83,6 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// Returns a fetcher that obeys the environment's proxies and trusts the system's certificates.
     pub(crate) fn new(mirrors: Mirrors, network: Network, patience: Patience) -> Result<Self> {
-        // An error says that another fetcher of this process chose it already.
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
         let redirects = reqwest::redirect::Policy::custom(|attempt| {
             if attempt.previous().len() > MAX_REDIRECTS {
                 return attempt.error("too many redirects");
@@ -96,8 +92,7 @@ impl Fetcher {
                 _ => attempt.error("redirect to something that is neither http nor https"),
             }
         });
-        let builder = Client::builder()
-            .user_agent(concat!("nodeimg/", env!("CARGO_PKG_VERSION")))
+        let builder = super::client()
             .redirect(redirects)
             .connect_timeout(patience.connect)
             .timeout(patience.idle);

@@ -6,11 +6,19 @@ use fstree::{ReadAt, WriteAt};
 use rustix::fs::SeekFrom;
 use std::error::Error;
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+
+/// Removes a file; one that is not there is gone already.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
 
 /// The machine could not do something with a file; travels as an [`io::Error`].
 #[derive(Debug)]

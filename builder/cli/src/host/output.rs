@@ -4,7 +4,7 @@
 //! bytes are on the disk. It locks itself while its process lives: what a killed build left behind has no lock, and the
 //! next build in that folder removes it. A process that is asked to end removes its own: see [`abandon_all`].
 
-use super::file::{FileOut, sync_folder};
+use super::file::{self, FileOut, sync_folder};
 use super::{at, lock};
 use nodeimg::error::{Error, Result};
 use std::collections::BTreeSet;
@@ -124,12 +124,7 @@ impl Partial {
             .transpose()
             .map_err(at("lock", &folder))?;
         for it in &partials[1..] {
-            match fs::remove_file(&it.goal) {
-                Err(err) if err.kind() != io::ErrorKind::NotFound => {
-                    return Err(at("replace", &it.goal)(err));
-                }
-                _ => {}
-            }
+            file::remove(&it.goal).map_err(at("replace", &it.goal))?;
         }
         for it in partials {
             it.finish_unsynced()?;

@@ -63,7 +63,7 @@ fn export_kubeconfig(host: &Host, file: &Path, out: Option<&Path>) -> Result<()>
     let now = UnixTime(usage::unix_time());
     let text = secrets
         .admin_kubeconfig(&cluster, now)
-        .map_err(|err| Error::input(err.to_string()))?;
+        .map_err(Error::from)?;
     let Some(out) = out else {
         let event = json!({ "event": "kubeconfig", "text": text.expose() });
         return host.voice.result(text.expose().trim_end(), &event);
@@ -266,6 +266,5 @@ pub(super) fn read(file: &Path) -> Result<Cluster> {
             .because(err)
             .help("nodeimg cluster init makes one")
     })?;
-    Ok(cluster::parse(&text, &file.display().to_string())
-        .map_err(|err| Error::input(err.to_string()))?)
+    Ok(cluster::parse(&text, &file.display().to_string()).map_err(Error::from)?)
 }

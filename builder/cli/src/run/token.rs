@@ -70,11 +70,7 @@ fn revoke(host: &Host, name: &str, file: &Path) -> Result<()> {
     let name: NodeName = name
         .parse()
         .map_err(|err| Error::input(format!("node {name:?}")).because(err))?;
-    let node = loaded
-        .cluster
-        .node(&name)
-        .map_err(|err| Error::input(err.to_string()))?
-        .clone();
+    let node = loaded.cluster.node(&name).map_err(Error::from)?.clone();
     let old = loaded.secrets.node_token(&name);
     loaded.secrets.revoke(&name);
     store(host, file, &loaded)?;
@@ -137,7 +133,7 @@ fn manifest(host: &Host, file: &Path) -> Result<()> {
     let text = loaded
         .secrets
         .bootstrap_tokens(&loaded.cluster, now)
-        .map_err(|err| Error::input(err.to_string()))?;
+        .map_err(Error::from)?;
     let event = json!({ "event": "manifest", "text": text.expose() });
     host.voice.result(text.expose().trim_end(), &event)
 }

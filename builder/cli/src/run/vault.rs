@@ -5,12 +5,12 @@
 
 use super::Host;
 use crate::host::passphrase::Purpose;
-use crate::host::{at, given, lock, output};
+use crate::host::{at, file, given, lock, output};
 use anyhow::{Context as _, Result};
 use cluster::{Cluster, Mode, Secrets};
 use nodeimg::error::Error;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -65,26 +65,21 @@ impl Vault {
 
     /// Reads the secrets; it must be known that there are some.
     pub(super) fn read(&self, host: &Host, cluster: &Cluster, keeping: Keeping) -> Result<Secrets> {
-        let (path, text) = match keeping {
-            Keeping::Plain => {
-                let path = self.folder.join(PLAIN);
-                let text = fs::read_to_string(&path).map_err(given("the secrets", &path))?;
-                (path, text)
-            }
-            Keeping::Sealed => {
-                let path = self.folder.join(SEALED);
-                let sealed = fs::read_to_string(&path).map_err(given("the secrets", &path))?;
-                let passphrase = host.passphrase.get(Purpose::Open)?;
-                let text = trust::open(&sealed, passphrase).map_err(|err| {
-                    Error::input(format!("{} cannot be opened", path.display())).because(err)
-                })?;
-                let text = String::from_utf8(text)
-                    .map_err(|_| Error::input(format!("{} holds no text", path.display())))?;
-                (path, text)
-            }
-        };
+        let path = self.folder.join(match keeping {
+            Keeping::Plain => PLAIN,
+            Keeping::Sealed => SEALED,
+        });
+        let mut text = fs::read_to_string(&path).map_err(given("the secrets", &path))?;
+        if keeping == Keeping::Sealed {
+            let passphrase = host.passphrase.get(Purpose::Open)?;
+            let opened = trust::open(&text, passphrase).map_err(|err| {
+                Error::input(format!("{} cannot be opened", path.display())).because(err)
+            })?;
+            text = String::from_utf8(opened)
+                .map_err(|_| Error::input(format!("{} holds no text", path.display())))?;
+        }
         let parsed = Secrets::parse(&text, &path.display().to_string(), &cluster.name);
-        Ok(parsed.map_err(|err| Error::input(err.to_string()))?)
+        Ok(parsed.map_err(Error::from)?)
     }
 
     /// Writes all files of the folder; nobody else may look into it, whatever the umask.
@@ -95,33 +90,27 @@ impl Vault {
         cluster: &Cluster,
         keeping: Keeping,
     ) -> Result<()> {
-        let files = secrets
-            .files(cluster)
-            .map_err(|err| Error::input(err.to_string()))?;
+        let files = secrets.files(cluster).map_err(Error::from)?;
         if keeping == Keeping::Sealed {
             let passphrase = host.passphrase.get(Purpose::Seal)?;
             let sealed = trust::seal(secrets.to_text().expose().as_bytes(), passphrase, random()?)
                 .map_err(|err| Error::world("the secrets cannot be sealed").because(err))?;
             output::write_with_mode(&self.folder.join(SEALED), 0o600, sealed.as_bytes())?;
         }
-        for file in files {
-            let path = self.folder.join(&file.name);
-            if keeping == Keeping::Sealed && file.mode == Mode::Private {
-                remove(&path)?;
+        for secret in files {
+            let path = self.folder.join(&secret.name);
+            if keeping == Keeping::Sealed && secret.mode == Mode::Private {
+                file::remove(&path).map_err(at("remove", &path))?;
                 continue;
             }
             make_folder(path.parent().unwrap_or(&self.folder))?;
-            output::write_with_mode(&path, file.mode.bits(), file.content.expose().as_bytes())?;
+            output::write_with_mode(
+                &path,
+                secret.mode.bits(),
+                secret.content.expose().as_bytes(),
+            )?;
         }
         Ok(())
-    }
-}
-
-/// Removes a file if it is there.
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(at("remove", path)(err).into()),
-        _ => Ok(()),
     }
 }
 

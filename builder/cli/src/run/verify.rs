@@ -19,8 +19,8 @@ const POLL: Duration = Duration::from_secs(2);
 pub(super) fn run(host: &Host, args: &VerifyCluster) -> Result<()> {
     let text =
         fs::read_to_string(&args.kubeconfig).map_err(given("the kubeconfig", &args.kubeconfig))?;
-    let config = kubeconfig::parse(&text, &args.kubeconfig.display().to_string())
-        .map_err(|err| Error::input(err.to_string()))?;
+    let config =
+        kubeconfig::parse(&text, &args.kubeconfig.display().to_string()).map_err(Error::from)?;
     let expected = match select::cluster_file(args.cluster.as_deref()) {
         Some(file) => clusters::read(&file)?
             .nodes
@@ -33,7 +33,7 @@ pub(super) fn run(host: &Host, args: &VerifyCluster) -> Result<()> {
     let api = Api::new(&config)?;
     let mut checks = look(&api, &expected);
     // Where the API does not answer nothing more can be known.
-    if checks.iter().all(|it| it.name != "API" || it.is_good()) && !args.read_only {
+    if checks.first().is_some_and(Check::is_good) && !args.read_only {
         host.voice.note(&format!(
             "starting a pod on every node, in namespace {NAMESPACE}"
         ));
@@ -41,21 +41,15 @@ pub(super) fn run(host: &Host, args: &VerifyCluster) -> Result<()> {
     }
     let bad = checks.iter().filter(|it| !it.is_good()).count();
     let mut told = String::new();
+    let mut events = Vec::new();
     for check in &checks {
         let (mark, found) = match &check.finding {
             Finding::Good(it) => ("ok  ", it),
             Finding::Bad(it) => ("FAIL", it),
         };
         told.push_str(&format!("{mark} {:<12} {found}\n", check.name));
+        events.push(json!({ "name": check.name, "good": check.is_good(), "found": found }));
     }
-    let event = |it: &Check| {
-        let (good, found) = match &it.finding {
-            Finding::Good(it) => (true, it),
-            Finding::Bad(it) => (false, it),
-        };
-        json!({ "name": it.name, "good": good, "found": found })
-    };
-    let events: Vec<Value> = checks.iter().map(event).collect();
     host.voice.result(
         told.trim_end(),
         &json!({ "event": "verified", "good": bad == 0, "checks": events }),
@@ -163,13 +157,12 @@ fn ring(api: &Api, probes: &[Probe]) -> Vec<Check> {
     };
     let calls = health::calls(probes);
     let bad: Vec<String> = calls.iter().filter_map(|(a, b)| reached(a, b)).collect();
-    let pods = if !bad.is_empty() {
-        Err(bad.join(", "))
-    } else if calls.is_empty() {
-        Ok("one node alone: there is nobody to call".to_owned())
+    let good = if calls.is_empty() {
+        "one node alone: there is nobody to call".to_owned()
     } else {
-        Ok(format!("{} nodes' pods call each other", probes.len()))
+        format!("{} nodes' pods call each other", probes.len())
     };
+    let pods = Check::of("pods", &bad, good);
     let named = |from: &Probe| match dial(from, &health::service()) {
         Ok(name) if probes.iter().any(|it| it.pod == name) => None,
         Ok(name) => Some(format!(
@@ -179,15 +172,8 @@ fn ring(api: &Api, probes: &[Probe]) -> Vec<Check> {
         Err(why) => Some(format!("{}: {why}", from.node)),
     };
     let bad: Vec<String> = probes.iter().filter_map(named).collect();
-    let dns = if bad.is_empty() {
-        Ok(format!(
-            "{} is found and answers on every node",
-            health::service()
-        ))
-    } else {
-        Err(bad.join(", "))
-    };
-    vec![Check::new("pods", pods), Check::new("DNS", dns)]
+    let good = format!("{} is found and answers on every node", health::service());
+    vec![pods, Check::of("DNS", &bad, good)]
 }
 
 /// Asks for our namespace to go; it need not be there.

@@ -160,16 +160,7 @@ impl Certified {
         key: Key,
         subject: &str,
     ) -> Result<Self, Error> {
-        let certificate = params.self_signed(&key);
-        let certificate = certificate.map_err(|source| Error::Certificate {
-            what: subject.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            certificate,
-            params,
-            key,
-        })
+        Self::of(params.self_signed(&key), params, key, subject)
     }
 
     /// Makes a certificate that this one signs.
@@ -180,7 +171,15 @@ impl Certified {
         subject: &str,
     ) -> Result<Self, Error> {
         let issuer = Issuer::from_params(&self.params, &self.key);
-        let certificate = params.signed_by(&key, &issuer);
+        Self::of(params.signed_by(&key, &issuer), params, key, subject)
+    }
+
+    fn of(
+        certificate: Result<Certificate, rcgen::Error>,
+        params: CertificateParams,
+        key: Key,
+        subject: &str,
+    ) -> Result<Self, Error> {
         let certificate = certificate.map_err(|source| Error::Certificate {
             what: subject.to_owned(),
             source,

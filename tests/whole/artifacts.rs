@@ -215,7 +215,8 @@ fn nobody_can_log_in_by_password(root: &Path) {
 #[test]
 fn the_amd64_root_is_the_base_and_what_was_laid_over_it() {
     let built = built();
-    let base = folder("base-amd64").join("base.raw");
+    let place = folder("base-amd64");
+    let base = place.join("base.raw");
     let image = built.world.mirror.join("cloud-images.ubuntu.com/releases/jammy/release-20250725/ubuntu-22.04-server-cloudimg-amd64.img");
     run(Command::new("qemu-img")
         .args(["convert", "-O", "raw"])
@@ -236,7 +237,8 @@ fn the_amd64_root_is_the_base_and_what_was_laid_over_it() {
 #[test]
 fn the_pi_root_is_the_base_and_what_was_laid_over_it() {
     let built = built();
-    let base = folder("base-arm64").join("base.raw");
+    let place = folder("base-arm64");
+    let base = place.join("base.raw");
     let image = built.world.mirror.join("cdimage.ubuntu.com/releases/22.04.5/release/ubuntu-22.04.5-preinstalled-server-arm64+raspi.img.xz");
     run(Command::new("sh")
         .arg("-c")
@@ -327,7 +329,8 @@ fn digests_beside_artifacts_are_theirs() {
 #[test]
 fn bmaptool_writes_the_card_from_the_block_map() {
     let built = built();
-    let card = folder("bmap").join("card");
+    let place = folder("bmap");
+    let card = place.join("card");
     run(Command::new("bmaptool")
         .arg("copy")
         .arg("--bmap")

@@ -31,7 +31,7 @@ pub(crate) struct World {
     pub(crate) mirror: PathBuf,
     pub(crate) port: u16,
     /// Downloads, shared by the tests of one run; keyed by digest, so sharing proves nothing wrong.
-    pub(crate) cache: PathBuf,
+    pub(crate) cache: Folder,
     _server: Server,
 }
 
@@ -66,12 +66,40 @@ pub(crate) fn world() -> &'static World {
     })
 }
 
+/// A folder of one test, removed when the test has passed: whole disks are in it.
+pub(crate) struct Folder(PathBuf);
+
 /// Makes an empty folder for this run.
-pub(crate) fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> Folder {
     let folder = tests::target().join("whole").join(name);
     std::fs::remove_dir_all(&folder).ok();
     std::fs::create_dir_all(&folder).expect("a folder can be made");
-    folder
+    Folder(folder)
+}
+
+impl std::ops::Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl<T: ?Sized> AsRef<T> for Folder
+where
+    PathBuf: AsRef<T>,
+{
+    fn as_ref(&self) -> &T {
+        self.0.as_ref()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            std::fs::remove_dir_all(&self.0).ok();
+        }
+    }
 }
 
 impl World {
@@ -103,7 +131,7 @@ impl World {
 /// A cluster of three, built once: what the tests look at.
 pub(crate) struct Built {
     pub(crate) world: &'static World,
-    folder: PathBuf,
+    folder: Folder,
 }
 
 const CLUSTER: &str = "\

@@ -47,7 +47,7 @@ def healthy(node):
 def seed_is_cleared(node):
     """No secret is left where the seed was; the machine has them, for root alone."""
     node.wait("the seed to be cleared", lambda: "PRIVATE KEY" not in node.read("var/lib/cloud/seed/nocloud/user-data"))
-    _, found = node.run("grep", "-rlE", "PRIVATE KEY|tlsBootstrapToken|token: ", "/var/lib/cloud", "/run/cloud-init")
+    _, found = node.run("grep", "-rlE", "PRIVATE KEY|tlsBootstrapToken|(^|[^-])token: ", "/var/lib/cloud", "/run/cloud-init")
     claim(found == "", f"{node.name}: secrets are left in {found}")
     _, readable = node.run("find", "/etc/nodeimg", "-type", "f", "-perm", "/077")
     claim(readable == "", f"{node.name}: others can read {readable}")

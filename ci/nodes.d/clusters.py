@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import balance
+import images
 import wires
 from node import Failed, Node
 
@@ -36,7 +37,7 @@ class World:
 
     def __init__(self, images, seeder, folder, work, cgroups):
         self.images, self.seeder, self.folder, self.work, self.cgroups = images, seeder, folder, work, cgroups
-        self.nodes, self.servers, self.cases = [], [], 0
+        self.nodes, self.servers, self.addresses, self.cases = [], [], [], 0
 
     def cluster(self, planes, workers, cards=("enp0s3", "enp0s8")):
         """Nodes cp1… and node01…, switched off; more than one control plane is behind a load balancer. cards: the NAT's, the LAN's."""
@@ -53,12 +54,38 @@ class World:
         self.seeds(place, cards)
         for name, role, _ in listed:
             self.nodes.append(Node(name, self.images[role], place / "seeds" / name, place, self.cgroups))
-        for node in self.nodes:
-            self.serve(wires.dhcp, namespace=node.nat)
+        self.nats()
         if planes > 1:
-            wires.ip("addr", "add", VIRTUAL + "/32", "dev", "lan")
-            self.serve(balance.serve, VIRTUAL, [address for _, role, address in listed if role == "controlplane"])
+            self.balanced(VIRTUAL, [address for _, role, address in listed if role == "controlplane"])
         return self.nodes
+
+    def built(self, folder, nodes):
+        """Nodes that nodeimg built, switched off: (name, profile) of each, their seeds and images in the folder."""
+        self.cases += 1
+        place = self.work / str(self.cases)
+        place.mkdir()
+        for name, profile in nodes:
+            if profile not in self.images:
+                self.images[profile] = images.lower(str(folder / f"{profile}.ova"), profile, self.folder, self.work)
+            self.nodes.append(Node(name, self.images[profile], folder / "seeds" / name, place, self.cgroups))
+        self.nats()
+        return self.nodes
+
+    def nats(self):
+        """Switches the NATs on."""
+        for node in self.nodes:
+            if node.nat:
+                self.serve(wires.dhcp, namespace=node.nat)
+
+    def balanced(self, address, backends):
+        """An address of the switch's own that leads to the API servers."""
+        self.own_address(address + "/32")
+        self.serve(balance.serve, address, backends)
+
+    def own_address(self, address):
+        """Gives the switch an address, until the case ends."""
+        wires.ip("addr", "add", address, "dev", "lan")
+        self.addresses.append(address)
 
     def seeds(self, place, cards):
         """Writes the nodes' seeds, as of a cluster that was made an hour ago."""
@@ -89,11 +116,12 @@ class World:
             os.waitpid(pid, 0)
         for node in self.nodes:
             subprocess.run(["umount", "-l", node.root], check=False)
-            for name in (node.name, node.nat):
+            for name in filter(None, (node.name, node.nat)):
                 wires.ip("netns", "del", name)
             shutil.rmtree(node.folder, ignore_errors=True)
-        subprocess.run(["ip", "addr", "del", VIRTUAL + "/32", "dev", "lan"], check=False, capture_output=True)
-        self.nodes, self.servers = [], []
+        for address in self.addresses:
+            wires.ip("addr", "del", address, "dev", "lan")
+        self.nodes, self.servers, self.addresses = [], [], []
 
     def keep_consoles(self, case):
         """Copies what the nodes' consoles said."""

@@ -27,6 +27,8 @@ def lower(image, role, folder, work):
     if kind != "raw":
         converted = pathlib.Path(folder, f"{role}.raw")
         disk.run("qemu-img", "convert", "-f", kind, "-O", "raw", raw, converted)
+        if raw != os.path.abspath(image):
+            os.unlink(raw)
         raw = converted
     start, size = root_partition(raw)
     target = pathlib.Path(work, "image-" + role)

@@ -35,7 +35,7 @@ class Node:
         self.folder.mkdir()
         config = yaml.safe_load((self.seed / "network-config").read_text())["ethernets"]
         lan = next(card for card, it in config.items() if "addresses" in it)
-        nat = next(card for card in config if card != lan)
+        nat = next((card for card in config if card != lan), None)
         self.address = config[lan]["addresses"][0].split("/")[0]
         self.nat = wires.plug(name, lan, nat)
         self.flash()
@@ -60,6 +60,10 @@ class Node:
         env = next(it for it in config["write_files"] if it["path"] == "/etc/nodeimg/node.env")
         env["content"] += PACE
         self.write("var/lib/cloud/seed/nocloud/user-data", "#cloud-config\n" + yaml.safe_dump(config, sort_keys=False))
+
+    def files(self):
+        """What the seed has cloud-init write."""
+        return yaml.safe_load((self.seed / "user-data").read_text())["write_files"]
 
     def write(self, path, text):
         """A file of the node's."""
@@ -138,7 +142,7 @@ class Node:
             time.sleep(every)
 
     def phase(self, name):
-        """Waits for a phase of the join program."""
+        """Waits for a phase of the image's own program."""
         self.wait(f"phase {name}", lambda: self.state().get("phase") == name)
 
     def told(self):

@@ -27,13 +27,16 @@ def _mac(text):
     return "08:00:27:" + ":".join(f"{byte:02x}" for byte in struct.pack(">I", zlib.crc32(text.encode()))[1:])
 
 
-def plug(name, lan_card, nat_card):
-    """Two cards in a namespace by the node's name: on the LAN, and behind a NAT of its own."""
+def plug(name, lan_card, nat_card=None):
+    """Cards in a namespace by the node's name: on the LAN, and behind a NAT of its own, where it has a second. Returns the NAT's namespace."""
     short = f"{zlib.crc32(name.encode()):08x}"
-    nat = name + "-nat"
+    nat = name + "-nat" if nat_card else None
     ip("netns", "add", name)
-    ip("netns", "add", nat)
+    if nat:
+        ip("netns", "add", nat)
     for card, peer, where in ((lan_card, "l" + short, None), (nat_card, "gw", nat)):
+        if not card:
+            continue
         ip("link", "add", "w" + short, "type", "veth", "peer", "name", peer)
         ip("link", "set", "w" + short, "netns", name, "name", card, "address", _mac(f"{name} {card}"))
         if where:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # mirror.sh KEYS OUT ARCH...: OUT/<hostname>/<path>, what Ubuntu's, Docker's and Kubernetes' servers would answer, signed with KEYS' keys.
-# The pieces come by environment: BASE_AMD64, PACKAGES_AMD64, DOCKER_AMD64, KUBE_AMD64 and the same for ARM64, folders all.
+# The pieces come by environment: BASE_AMD64, PACKAGES_AMD64, DOCKER_AMD64, KUBE_AMD64, RELEASED_AMD64 and the same for ARM64, folders all.
 # Files are linked, not copied, for the bases are large.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -22,7 +22,7 @@ archive() { # ARCH PACKAGES REPOSITORY [UPDATES...]: Ubuntu's three suites
   shift 3
   for deb in "$packages"/debs/*.deb; do
     case $(basename "$deb") in
-    ipset_* | libipset* | ipvsadm_* | jq_* | libjq* | libonig* | haproxy_* | libopentracing* | keepalived_*) universe+=("$deb") ;;
+    ipset_* | libipset* | ipvsadm_* | jq_* | libjq* | libonig* | haproxy_* | libopentracing* | keepalived_* | prometheus-*) universe+=("$deb") ;;
     *) main+=("$deb") ;;
     esac
   done
@@ -37,7 +37,7 @@ archive() { # ARCH PACKAGES REPOSITORY [UPDATES...]: Ubuntu's three suites
 
 for arch in "$@"; do
   upper=${arch^^}
-  base=BASE_$upper packages=PACKAGES_$upper docker=DOCKER_$upper kube=KUBE_$upper
+  base=BASE_$upper packages=PACKAGES_$upper docker=DOCKER_$upper kube=KUBE_$upper released=RELEASED_$upper
   case $arch in
   amd64)
     images=$out/cloud-images.ubuntu.com/releases/jammy/release-20250725
@@ -66,6 +66,7 @@ for arch in "$@"; do
   repository=$out/pkgs.k8s.io/core:/stable:/v1.36/deb
   mkdir -p "$repository/$arch"
   ln "${!kube}"/*.deb "$repository/$arch/"
+  cp -al --no-clobber "${!released}/." "$out/"
 done
 
 # Docker's repository has one Release over all architectures.

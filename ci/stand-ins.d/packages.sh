@@ -4,11 +4,12 @@
 # A mirror may be some days old: its date is not checked. Where Debian comes from is what mmdebstrap wrote into the root.
 set -euo pipefail
 tarball=$1 arch=$2 out=$3
-wanted=(conntrack socat ebtables iptables nftables ipset ipvsadm jq haproxy keepalived nfs-common bridge-utils)
+wanted=(conntrack socat ebtables iptables nftables ipset ipvsadm jq haproxy keepalived nfs-common nfs-kernel-server bash-completion
+  prometheus-node-exporter bridge-utils)
 again=(ethtool libseccomp2 mount util-linux iproute2 kmod) # in the base already, and in Ubuntu's archive too
 
 state=$out/apt
-mkdir -p "$state/etc/apt/preferences.d" "$state/lists/partial" "$state/archives/partial" "$out/debs" "$out/containerd"
+mkdir -p "$state/etc/apt/preferences.d" "$state/lists/partial" "$state/archives/partial" "$out/debs" "$out/containerd" "$out/etcd"
 tar -I zstd -xf "$tarball" -C "$state" ./etc/apt/sources.list ./etc/apt/trusted.gpg.d ./var/lib/dpkg/status
 apt_get() { # apt on a state of its own: the machine's packages and lists play no part
   apt-get -qq -o Dir::Etc="$state/etc/apt" -o Dir::State="$state" -o Dir::State::lists="$state/lists" -o Dir::Cache="$state" \
@@ -27,4 +28,5 @@ rm -rf "$state"/lists/* "$state"/*.bin
 mkdir -p "$state/lists/partial"
 apt_get update
 (cd "$out/containerd" && apt_get download containerd runc containernetworking-plugins)
+(cd "$out/etcd" && apt_get download etcd-server etcd-client)
 rm -rf "$state"

@@ -108,6 +108,8 @@ case_step_ca_has_the_key_of_its_authority() { # on a ca
 case_the_administrator_gets_a_kubeconfig_once() { # on a admin
     useradd --create-home jane
     service_seed admin NODEIMG_ADMIN=jane
+    # The seed has nothing for this folder, so nobody makes it.
+    gone /etc/nodeimg/service
     serve
     equal "$(stat -c '%U %a' /home/jane/.kube/config)" 'jane 600'
     gone /etc/nodeimg/admin.conf

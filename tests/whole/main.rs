@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod boots;
+mod clusters;
 mod faults;
 mod same;
 mod world;

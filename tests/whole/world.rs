@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 pub(crate) use tests::{Server, binary, repository, run, serve, text};
 
 /// Origins of the shipped profiles, all of which the mirror has.
-const ORIGINS: [&str; 7] = [
+const ORIGINS: [&str; 9] = [
     "https://cloud-images.ubuntu.com",
     "https://cdimage.ubuntu.com",
     "http://archive.ubuntu.com",
@@ -15,6 +15,8 @@ const ORIGINS: [&str; 7] = [
     "https://download.docker.com",
     "https://pkgs.k8s.io",
     "https://keyserver.ubuntu.com",
+    "https://github.com",
+    "https://raw.githubusercontent.com",
 ];
 /// Which of the profiles' keys each throw-away key stands for.
 const KEYS: [(&str, &str); 5] = [

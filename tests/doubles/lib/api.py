@@ -1,6 +1,6 @@
 """Part of the nodeimg TEST DOUBLES: a stand-in of the API server, over real TLS. The kubelet double runs it where a manifest
 kube-apiserver.yaml lies, as a kubelet runs static pods. It serves cluster-info signed by the bootstrap tokens, takes joins and heartbeats,
-lists nodes and keeps Leases; all it knows is in the double of etcd, without which it answers nothing (an external etcd: in a file)."""
+lists nodes and keeps Leases; all it knows is in the double of etcd, or in an external one that is real, without which it answers nothing."""
 
 import base64
 import hashlib
@@ -16,13 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import yaml
 
 import etcd
+import gateway
 from record import STATE
 
 CONFIG = os.path.join(STATE, "apiserver.json")
-VALUES = os.path.join(STATE, "values.json")
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 MASTERS = ("system:masters", "kubeadm:cluster-admins")
-_lock = threading.Lock()
 
 
 def load(path, default):
@@ -48,8 +47,9 @@ def ready_for():
 
 def values(prefix):
     """What is stored under keys that begin so: key -> {value, revision}."""
-    if load(CONFIG, {})["external"]:
-        return {key: it for key, it in load(VALUES, {}).items() if key.startswith(prefix)}
+    external = load(CONFIG, {})["external"]
+    if external:
+        return gateway.values(external, prefix)
     return etcd.local("/double/get", {"prefix": prefix})["values"]
 
 
@@ -61,14 +61,9 @@ def value(key):
 
 def put(key, content, expect=None):
     """Stores one; says whether `expect` was its revision before."""
-    if load(CONFIG, {})["external"]:
-        with _lock:
-            stored = load(VALUES, {})
-            if expect not in (None, stored.get(key, {}).get("revision", 0)):
-                return False
-            stored[key] = {"value": content, "revision": stored.get(key, {}).get("revision", 0) + 1}
-            store(VALUES, stored)
-            return True
+    external = load(CONFIG, {})["external"]
+    if external:
+        return gateway.put(external, key, content, expect)
     try:
         etcd.local("/double/put", {"key": key, "value": content, "expect": expect})
     except etcd.Refused as error:

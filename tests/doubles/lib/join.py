@@ -70,7 +70,7 @@ def join(kinds):
     ca_pem, server = _discover(token, schema.seconds((config.get("timeouts") or {}).get("discovery"), 300))
     secret, name = discovery.get("tlsBootstrapToken") or token["token"], hostname(registration)
     state = _post(server, ca_pem, secret, "/double/config", {})
-    external = bool((state["cluster"].get("etcd") or {}).get("external"))
+    external = (state["cluster"].get("etcd") or {}).get("external")
     if plane is not None:
         _prepare_control_plane(state, name, local, ca_pem, bool(plane.get("certificateKey")), external)
     ips = [a["value"] for a in registration.get("kubeletExtraArgs") or [] if a["name"] == "node-ip"]

@@ -118,7 +118,7 @@ class Init:
             raise Failed("ClusterConfiguration.kubernetesVersion is not set: kubeadm would ask the internet for it")
         if not self.local.get("advertiseAddress"):
             raise Failed("InitConfiguration.localAPIEndpoint.advertiseAddress is not set: kubeadm would take the default route's")
-        self.external = bool((self.cluster.get("etcd") or {}).get("external"))
+        self.external = (self.cluster.get("etcd") or {}).get("external")
         self.own = f"{self.local['advertiseAddress']}:{self.local['bindPort']}"
         endpoint = self.cluster.get("controlPlaneEndpoint") or self.own
         self.endpoint = endpoint if ":" in endpoint else f"{endpoint}:{self.local['bindPort']}"
@@ -137,7 +137,8 @@ class Init:
         api.store(api.CONFIG, {"certificates": self.pki, "port": self.local["bindPort"], "external": self.external})
         first = {"config": {"value": config, "revision": 1}, f"nodes/{name}": {"value": node, "revision": 1}}
         if self.external:
-            api.store(api.VALUES, first)
+            for key, it in first.items():
+                api.put(key, it["value"])
         else:
             member = etcd.member(name, self.local["advertiseAddress"])
             etcd.store(member["ID"], "id")
@@ -216,6 +217,5 @@ def reset():
                 os.remove(full)
     os.makedirs(f"{ETC}/manifests", exist_ok=True)
     shutil.rmtree("/var/lib/etcd", ignore_errors=True)
-    for path in (api.CONFIG, api.VALUES):
-        if os.path.exists(path):
-            os.remove(path)
+    if os.path.exists(api.CONFIG):
+        os.remove(api.CONFIG)

@@ -7,6 +7,8 @@ import shutil
 import socket
 import subprocess
 
+import gateway
+
 DEFAULT_SOCKET = "unix:///var/run/containerd/containerd.sock"
 MANIFESTS = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"]
 
@@ -43,7 +45,7 @@ def _runtime(endpoint):
     return None
 
 
-def check(registration, worker, endpoint, external_etcd=False, join=False):
+def check(registration, worker, endpoint, external_etcd=None, join=False):
     """Raises Failed with all errors that registration.ignorePreflightErrors does not name. `endpoint` is the localAPIEndpoint."""
     errors = []
 
@@ -71,7 +73,10 @@ def check(registration, worker, endpoint, external_etcd=False, join=False):
         need(memory >= 1700, "Mem", f"the system RAM ({memory} MB) is less than the minimum 1700 MB")
         absent = [f"manifests/{name}.yaml" for name in MANIFESTS] + (["kubelet.conf", "bootstrap-kubelet.conf"] if join else [])
         ports += [endpoint.get("bindPort", 6443), 10257, 10259] + ([] if external_etcd else [2379, 2380])
-        if not external_etcd:
+        if external_etcd:
+            fault = gateway.version_fault(external_etcd)
+            need(fault is None, "ExternalEtcdVersion", fault)
+        else:
             need(not os.path.isdir("/var/lib/etcd") or not os.listdir("/var/lib/etcd"), "DirAvailable--var-lib-etcd",
                  "/var/lib/etcd is not empty")
     for path in (f"/etc/kubernetes/{name}" for name in absent):

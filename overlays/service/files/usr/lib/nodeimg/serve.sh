@@ -7,9 +7,12 @@ seed_dir=/etc/nodeimg/service
 state_dir=/run/nodeimg
 changed=no
 
-# given NAME: says whether the seed has that file.
+# given NAME: says whether the seed has that file; ../NAME is one beside the services' folder, which a seed may be without.
 given() {
-	[ -e "$seed_dir/$1" ]
+	case $1 in
+	../*) [ -e "${seed_dir%/*}/${1#../}" ] ;;
+	*) [ -e "$seed_dir/$1" ] ;;
+	esac
 }
 
 # needs NAME...: fails if the seed lacks a file this service cannot do without.

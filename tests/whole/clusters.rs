@@ -1,0 +1,96 @@
+//! The clusters that nodeimg ships, built from their own files and booted at native speed, each machine by its role: see
+//! `ci/nodes.d/shipped.py` for what they have to do.
+//!
+//! What projects release as files is stood in for, so the digests that the files name are replaced by the stand-ins'. This
+//! machine runs amd64, virtual ones: where a cluster has Raspberry Pis or a PC, its profiles are taken with what they extend
+//! for VirtualBox.
+
+use crate::world::{Folder, World, folder, repository, run, text, world};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Copies shipped files beside the user, where they win, with what `edit` makes of each.
+fn copy(from: &str, to: &Path, edit: &dyn Fn(&str) -> String) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(repository().join(from)).expect(from).flatten() {
+        if entry.path().is_file() {
+            let file = fs::read_to_string(entry.path()).expect("UTF-8");
+            fs::write(to.join(entry.file_name()), edit(&file)).expect("a file");
+        }
+    }
+}
+
+/// Puts the stand-ins' digests after the URLs they stand in for.
+fn pinned(world: &World, file: &str) -> String {
+    let mut digest = None;
+    let mut res = String::new();
+    for line in file.lines() {
+        let value = |key: &str| line.strip_prefix(key)?.strip_suffix('"');
+        if let Some(url) = value("url = \"https://") {
+            let stand_in = world.mirror.join(url);
+            digest = stand_in.is_file().then(|| sha256(&stand_in));
+        }
+        match (
+            value("sha256 = \""),
+            digest.take_if(|_| line.starts_with("sha256")),
+        ) {
+            (Some(_), Some(digest)) => res.push_str(&format!("sha256 = \"{digest}\"\n")),
+            _ => res.push_str(&format!("{line}\n")),
+        }
+    }
+    res
+}
+
+fn sha256(file: &Path) -> String {
+    let line = text(&run(Command::new("sha256sum").arg(file)));
+    line.split(' ').next().expect("a digest").to_owned()
+}
+
+/// Builds a shipped cluster: an appliance for each profile, a seed for each node.
+fn built(name: &str) -> Folder {
+    let world = world();
+    let place = folder(name);
+    let pin = |file: &str| pinned(world, file);
+    let here = |file: &str| {
+        file.replace("-arm64\"", "-amd64\"")
+            .replace("parts/bare-metal-", "parts/virtualbox-")
+    };
+    copy("profiles/parts", &place.join("profiles/parts"), &pin);
+    for entry in fs::read_dir(repository().join("profiles"))
+        .expect("profiles")
+        .flatten()
+    {
+        let file_name = entry.file_name().to_string_lossy().into_owned();
+        if file_name.starts_with(name) {
+            let profile = fs::read_to_string(entry.path()).expect("UTF-8");
+            fs::write(place.join("profiles").join(file_name), here(&profile)).expect("a file");
+        }
+    }
+    copy("profiles/clusters", &place, &pin);
+    fs::rename(
+        place.join(format!("{name}.toml")),
+        place.join("cluster.toml"),
+    )
+    .expect("a file");
+    run(world.nodeimg(&place).args(["cluster", "init"]));
+    run(world.nodeimg(&place).args(["build", "--format", "ova"]));
+    place
+}
+
+fn forms(name: &str) {
+    let place = built(name);
+    run(Command::new(repository().join("ci/nodes"))
+        .arg("--cluster")
+        .arg(&place));
+}
+
+#[test]
+fn ten_hosts_forms() {
+    forms("ten-hosts");
+}
+
+#[test]
+fn goldentooth_forms() {
+    forms("goldentooth");
+}

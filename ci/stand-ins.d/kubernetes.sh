@@ -98,6 +98,7 @@ chmod 755 "$tree"/DEBIAN/p*
 package kubelet "$version-1.1" "iptables (>= 1.4.21), kubernetes-cni (>= 1.2.0), mount, util-linux" "nodeimg test double of kubelet: not Kubernetes"
 
 double kubectl kubectl
+install -D -m 644 -t "$out/kubectl/usr/lib/nodeimg-test-doubles-kubectl" "$doubles"/lib/{pki,record}.py
 package kubectl "$version-1.1" "" "nodeimg test double of kubectl: not Kubernetes"
 
 double cri-tools crictl

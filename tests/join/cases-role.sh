@@ -112,7 +112,7 @@ case_the_administrator_gets_a_kubeconfig_once() { # on a admin
     gone /etc/nodeimg/service
     serve
     equal "$(stat -c '%U %a' /home/jane/.kube/config)" 'jane 600'
-    gone /etc/nodeimg/admin.conf
+    mode 600 /etc/nodeimg/admin.conf
     echo mine >/home/jane/.kube/config
     serve
     equal "$(cat /home/jane/.kube/config)" mine

@@ -137,6 +137,88 @@ fn seeds_follow_the_clusters_file_and_images_stay() {
     assert!(fs::read(&image).expect("an image") == before);
 }
 
+/// Gives card01 a line, and the cluster another card.
+fn with_another_card(place: &Place, line: &str) {
+    let file = place.folder().join("cluster.toml");
+    let text = fs::read_to_string(&file).expect("a cluster");
+    let text = text.replacen(
+        "name = \"card01\"\n",
+        &format!("name = \"card01\"\n{line}"),
+        1,
+    );
+    let card02 = "\n[[node]]\nname = \"card02\"\nrole = \"worker\"\nprofile = \"card\"\nserial = \"100000003D1D5D2B\"\n";
+    fs::write(&file, text + card02).expect("a file");
+}
+
+#[test]
+fn cards_can_be_flashed_alike() {
+    let place = world().place("fleet-table");
+    with_another_card(&place, "mac = \"dc:a6:32:00:00:01\"\n");
+    let nodes = ["--node", "card01", "--node", "card02"];
+    let table = ["--per-node", "table", "--format", "raw"];
+    let told = text(&run(place.nodeimg().arg("build").args(nodes).args(table)));
+    assert!(
+        told.contains("card01 (card): MAC address dc:a6:32:00:00:01")
+            && told.contains("card02 (card): serial number 100000003d1d5d2b"),
+        "{told}"
+    );
+    let image = place.out().join("card.raw");
+    assert_eq!(mode(&image), 0o600, "it is as secret as its seeds");
+    let disk = fs::read(&image).expect("an image");
+    let start: [u8; 4] = disk[454..458].try_into().expect("an entry of the MBR");
+    let volume = format!(
+        "{}@@{}",
+        image.display(),
+        u64::from(u32::from_le_bytes(start)) * 512
+    );
+    let read = |name: &str| {
+        let mut mtype = Command::new("mtype");
+        text(&run(mtype.args(["-i", &volume, &format!("::/{name}")])))
+    };
+    assert_eq!(
+        read("nodes/table"),
+        "# Which node a machine is, by MAC address or by serial number.\n\
+         mac dc:a6:32:00:00:01 card01\nserial 100000003d1d5d2b card02\n"
+    );
+    run(place
+        .nodeimg()
+        .arg("build")
+        .args(nodes)
+        .args(["--per-node", "only-seed"]));
+    for node in ["card01", "card02"] {
+        let seed = read_files(&place.out().join("seeds").join(node));
+        for name in SEED {
+            let bytes = read(&format!("nodes/{node}/{name}")).into_bytes();
+            assert!(bytes == seed[name], "{node}/{name} is another");
+        }
+    }
+    assert!(
+        !read("user-data").contains("token"),
+        "nobody's seed is a node's"
+    );
+}
+
+#[test]
+fn a_node_that_nothing_tells_apart_is_in_no_table() {
+    let place = world().place("fleet-no-table");
+    with_another_card(&place, "");
+    for (node, words) in [
+        (
+            "card01",
+            "nothing tells node card01 from the others of profile \"card\"",
+        ),
+        ("vm01", "profile \"vm\" has no place for a table of nodes"),
+    ] {
+        let mut command = place.nodeimg();
+        command.args(["build", "--node", node, "--per-node", "table"]);
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(words), "{told}");
+    }
+    assert!(!place.out().exists(), "nothing is begun");
+}
+
 #[test]
 fn nodes_that_are_not_in_the_cluster_are_the_users_mistake() {
     let place = world().place("fleet-unknown");

@@ -117,7 +117,9 @@ nodes of a profile, so each is built once and holds no secret; what makes it a n
   QEMU           -drive file=OUT/seeds/NODE.img,format=raw,if=virtio beside the node's disk
 
 --per-node image writes a whole artifact for each node instead, its seed inside; --per-node only-seed leaves the images out,
-for a change of the cluster's file after they were built. Seeds hold secrets: they are 0600, and who has one is that node.";
+for a change of the cluster's file after they were built. --per-node table puts the seeds of all nodes of a profile into its
+image: cards are flashed alike, and each Pi takes its own by the `mac` or `serial` that cluster.toml gives, and wipes the
+others. Such an image is as secret as all its seeds together. Seeds hold secrets: they are 0600, and who has one is that node.";
 
 /// What is made of each node of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -128,6 +130,8 @@ pub(crate) enum PerNode {
     Image,
     /// Its seed, and no image
     OnlySeed,
+    /// An entry in its profile's image, which finds out by MAC address or serial number which node it is (Raspberry Pi)
+    Table,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

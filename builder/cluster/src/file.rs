@@ -21,7 +21,7 @@ use self::tables::{ClusterFile, NodeTable};
 use crate::error::{Error, Fault, Place, Problem, Problems};
 use crate::{
     Admin, Cidr, Cluster, ClusterName, Cni, DnsName, Host, HostPort, KubernetesVersion, Label,
-    LoadBalancer, Mac, MetalLb, Network, Node, NodeName, ProfileName, Role, SshKey, Taint,
+    LoadBalancer, Mac, MetalLb, Network, Node, NodeName, ProfileName, Role, Serial, SshKey, Taint,
     TokenTtl, UserName, VirtualAddress, net,
 };
 
@@ -89,6 +89,7 @@ struct DraftNode {
     address: Option<At<Ipv4Addr>>,
     address_given: bool,
     mac: Option<At<Mac>>,
+    serial: Option<At<Serial>>,
     kubernetes: Option<At<KubernetesVersion>>,
     labels: At<Vec<Label>>,
     taints: Option<At<Vec<Taint>>>,
@@ -306,6 +307,7 @@ impl Reader<'_> {
             address: self.maybe("address", table.address.as_ref(), net::ipv4),
             address_given: table.address.is_some(),
             mac: self.maybe("mac", table.mac.as_ref(), str::parse),
+            serial: self.maybe("serial", table.serial.as_ref(), str::parse),
             kubernetes: self.maybe("kubernetes", table.kubernetes.as_ref(), str::parse),
             labels: self.labels(table.labels.as_ref()),
             taints: table.taints.as_ref().map(|it| At {
@@ -345,6 +347,7 @@ impl DraftNode {
             profile: self.profile?,
             address: self.address.map(|it| it.value),
             mac: self.mac.map(|it| it.value),
+            serial: self.serial.map(|it| it.value),
             kubernetes: self.kubernetes.map(|it| it.value),
             labels: self.labels.value,
             taints: self.taints.map(|it| it.value),

@@ -35,7 +35,7 @@ pub use model::{
     VirtualAddress, Volume,
 };
 pub use name::{ClusterName, DnsName, NodeName, ProfileName, SshKey, UserName};
-pub use net::{Cidr, Host, HostPort, Mac};
+pub use net::{Cidr, Host, HostPort, Mac, Serial};
 pub use secret::Secret;
 pub use secrets::{
     Authority, Identity, MacPrefix, Mode, RootSeed, SecretFile, Secrets, SshHostKey, Token,

@@ -14,7 +14,7 @@ pub use self::settings::{
 };
 use crate::{
     Cidr, ClusterName, DnsName, Error, Host, HostPort, KubernetesVersion, Label, Mac, NodeName,
-    ProfileName, SshKey, Taint, TokenTtl, UserName,
+    ProfileName, Serial, SshKey, Taint, TokenTtl, UserName,
 };
 
 /// One Kubernetes cluster: what all nodes share, and the nodes.
@@ -155,6 +155,8 @@ pub struct Node {
     pub address: Option<Ipv4Addr>,
     /// Its Ethernet address on the node network, if it is known.
     pub mac: Option<Mac>,
+    /// Its board's serial number, if it is a Raspberry Pi's and known.
+    pub serial: Option<Serial>,
     /// The version it runs where that is not yet, or no more, the cluster's.
     pub kubernetes: Option<KubernetesVersion>,
     /// Labels it gives itself.

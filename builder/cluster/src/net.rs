@@ -215,6 +215,38 @@ impl fmt::Display for Mac {
     }
 }
 
+/// The serial number of a Raspberry Pi's board, 64 bits, as `/proc/device-tree/serial-number` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Serial(u64);
+
+impl FromStr for Serial {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        let wrong = || {
+            Fault::new(
+                format!("`{text}` is not the serial number of a Raspberry Pi"),
+                "write the digits that `cat /proc/device-tree/serial-number` shows there, such as 100000003d1d5d2b",
+            )
+        };
+        // Eight digits are how boards of old print it.
+        if !(8..=16).contains(&text.len()) || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        u64::from_str_radix(text, 16)
+            .ok()
+            .filter(|it| *it != 0)
+            .map(Self)
+            .ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,6 +307,23 @@ mod tests {
             "08:00:27:00:00:00:00",
         ] {
             assert!(text.parse::<Mac>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn serial_numbers_are_the_boards() {
+        let serial: Serial = "100000003D1D5D2B".parse().unwrap();
+        assert_eq!(serial.to_string(), "100000003d1d5d2b");
+        let old: Serial = "3d1d5d2b".parse().unwrap();
+        assert_eq!(old.to_string(), "000000003d1d5d2b");
+        for text in [
+            "",
+            "0000000000000000",
+            "3d1d5d2",
+            "+00000003d1d5d2b",
+            "100000003d1d5d2b0",
+        ] {
+            assert!(text.parse::<Serial>().is_err(), "{text}");
         }
     }
 }

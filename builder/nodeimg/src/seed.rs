@@ -31,6 +31,9 @@ pub struct Membership<'a> {
 /// The size of a disk that holds nothing but a seed.
 const DISK_SIZE: u64 = 1 << 20;
 
+/// The folder of a table of nodes on the boot partition; `choose-node` of the overlay `pi` reads it.
+const TABLE: &str = "nodes";
+
 /// A manifest may weigh no more: the largest operators' are a few megabytes.
 pub const MANIFEST_LIMIT: u64 = 16 << 20;
 
@@ -193,6 +196,51 @@ pub fn alone(profile: &Profile) -> Result<Vec<(String, Vec<u8>)>> {
         ("network-config".to_owned(), network.into_bytes()),
         ("user-data".to_owned(), user_data.into_bytes()),
     ])
+}
+
+/// Returns the files of a table of nodes: the seeds of all of them in one image, of which a machine takes its own at first start
+/// by MAC address or serial number. Each of the nodes is one of this profile.
+pub fn table(
+    profile: &Profile,
+    lock: &Lock,
+    members: &[Membership<'_>],
+) -> Result<Vec<(String, Vec<u8>)>> {
+    if profile.base.seed != SeedPlace::BootPartition {
+        return Err(Error::input(format!(
+            "profile {:?} has no place for a table of nodes",
+            profile.name
+        ))
+        .help(
+            "a boot partition has, as on a Raspberry Pi: build the others with --per-node seed",
+        ));
+    }
+    let mut res = alone(profile)?;
+    let mut text = "# Which node a machine is, by MAC address or by serial number.\n".to_owned();
+    for member in members {
+        let name = node(profile, member.cluster, member.node)?;
+        let entry = member
+            .cluster
+            .node(&name)
+            .map_err(input("a table of nodes"))?;
+        if entry.mac.is_none() && entry.serial.is_none() {
+            return Err(Error::input(format!(
+                "nothing tells node {name} from the others of profile {:?}",
+                profile.name
+            ))
+            .help("give it `mac` or `serial` in the cluster's file"));
+        }
+        if let Some(mac) = entry.mac {
+            text.push_str(&format!("mac {mac} {name}\n"));
+        }
+        if let Some(serial) = entry.serial {
+            text.push_str(&format!("serial {serial} {name}\n"));
+        }
+        for (file, bytes) in seed(profile, lock, member)? {
+            res.push((format!("{TABLE}/{name}/{file}"), bytes));
+        }
+    }
+    res.push((format!("{TABLE}/table"), text.into_bytes()));
+    Ok(res)
 }
 
 /// Renders the seed's files by name. Their content holds secrets.

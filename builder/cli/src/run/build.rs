@@ -144,11 +144,7 @@ pub(super) fn image(
     }
     let sink = Folder {
         path: goal.out,
-        // The seed of a cluster's node holds secrets.
-        readers: selected
-            .node
-            .as_ref()
-            .map_or(Readers::All, |_| Readers::Owner),
+        readers: selected.readers,
         cache: host.inputs.cache(),
         memory: &host.memory,
     };

@@ -6,7 +6,7 @@ use super::cluster::{self, Loaded};
 use super::select::{self, Selected};
 use super::vault;
 use crate::args::{Build, PerNode};
-use crate::host::output;
+use crate::host::output::{self, Readers};
 use crate::host::usage::Stopwatch;
 use crate::report;
 use ::cluster::Node;
@@ -16,7 +16,7 @@ use nodeimg::base::SeedPlace;
 use nodeimg::error::Error;
 use nodeimg::lock::Lock;
 use nodeimg::profile::Profile;
-use nodeimg::seed;
+use nodeimg::seed::{self, Membership};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -61,8 +61,25 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
                 let seed = seed_of(&profile, &lock, &loaded, node)?;
                 let mut selected = selected(&profile, &lock, &loaded, seed)?;
                 selected.node = Some(node.name.to_string());
+                selected.readers = Readers::Owner;
                 let built = build::image(host, &selected, &goal(node.name.as_str()), &mut watch)?;
                 tale.image(&args.out, &built, node.name.as_str());
+            }
+            continue;
+        }
+        if args.per_node == PerNode::Table {
+            let of_profile: Vec<&Node> = of_profile.collect();
+            let members: Vec<Membership<'_>> = of_profile
+                .iter()
+                .map(|it| loaded.member(it.name.as_str()))
+                .collect();
+            let table = seed::table(&profile, &lock, &members)?;
+            let mut selected = selected(&profile, &lock, &loaded, table)?;
+            selected.readers = Readers::Owner;
+            let built = build::image(host, &selected, &goal(&name), &mut watch)?;
+            tale.image(&args.out, &built, &name);
+            for node in of_profile {
+                tale.entry(node);
             }
             continue;
         }
@@ -142,6 +159,7 @@ fn selected(profile: &Profile, lock: &Lock, loaded: &Loaded, seed: SeedFiles) ->
         profile: profile.clone(),
         lock: lock.clone(),
         node: None,
+        readers: Readers::All,
         seed,
     })
 }
@@ -206,6 +224,23 @@ impl Tale {
             "node": node.name.to_string(),
             "profile": node.profile.to_string(),
             "files": files.iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>(),
+        }));
+    }
+
+    /// A node that is an entry of its profile's image.
+    fn entry(&mut self, node: &Node) {
+        let known: Vec<String> = (node.mac.iter().map(|it| format!("MAC address {it}")))
+            .chain(node.serial.iter().map(|it| format!("serial number {it}")))
+            .collect();
+        self.line(
+            "entry",
+            &format!("{} ({}): {}", node.name, node.profile, known.join(" or ")),
+        );
+        self.seeds.push(json!({
+            "node": node.name.to_string(),
+            "profile": node.profile.to_string(),
+            "mac": node.mac.map(|it| it.to_string()),
+            "serial": node.serial.map(|it| it.to_string()),
         }));
     }
 }

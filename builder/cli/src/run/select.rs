@@ -2,7 +2,8 @@
 
 use super::{Host, cluster};
 use crate::args::Select;
-use crate::host::{config::KeySource, given, output, usage};
+use crate::host::output::{self, Readers};
+use crate::host::{config::KeySource, given, usage};
 use anyhow::Result;
 use nodeimg::error::Error;
 use nodeimg::lock::{self, Lock, Means};
@@ -20,6 +21,8 @@ pub(super) struct Selected {
     pub(super) lock: Lock,
     /// The cluster's node this is, if it is one.
     pub(super) node: Option<String>,
+    /// Who may read the image: the seed of a cluster's node holds secrets.
+    pub(super) readers: Readers,
     /// The seed that is put into the image.
     pub(super) seed: Vec<(String, Vec<u8>)>,
     /// The cluster's manifests that are put into the image, which are pinned like everything in the lock.
@@ -199,6 +202,7 @@ fn seeded(
             profile,
             lock,
             node: None,
+            readers: Readers::All,
             seed,
             manifests: Vec::new(),
         });
@@ -210,6 +214,7 @@ fn seeded(
         seed: seed::seed(&profile, &lock, &loaded.member(&node))?,
         manifests: seed::manifests(&profile, &loaded.cluster)?,
         node: Some(node),
+        readers: Readers::Owner,
         profile,
         lock,
     })

@@ -115,6 +115,11 @@ fn distinct(draft: &Draft, reader: &mut Reader<'_>) {
         draft.nodes.iter().filter_map(|it| it.mac.as_ref()),
         reader,
     );
+    unique(
+        "serial",
+        draft.nodes.iter().filter_map(|it| it.serial.as_ref()),
+        reader,
+    );
     unique("name", draft.manifests.iter().map(|it| &it.name), reader);
 }
 

@@ -171,6 +171,7 @@ pub(super) struct NodeTable {
     pub(super) profile: Text,
     pub(super) address: Option<Text>,
     pub(super) mac: Option<Text>,
+    pub(super) serial: Option<Text>,
     pub(super) kubernetes: Option<Text>,
     pub(super) labels: Option<Spanned<BTreeMap<String, Text>>>,
     pub(super) taints: Option<Spanned<Vec<Text>>>,

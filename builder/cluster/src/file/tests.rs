@@ -115,7 +115,7 @@ fn unknown_keys_are_refused_with_a_suggestion() {
         "mac = \"08:00:27:00:00:0b\"",
         "colour = \"red\"",
         &expect![
-            "cluster.toml:24:1: unknown key `colour`; known here: `name`, `role`, `profile`, `address`, `mac`, `kubernetes`, `labels`, `taints`, `routes`"
+            "cluster.toml:24:1: unknown key `colour`; known here: `name`, `role`, `profile`, `address`, `mac`, `serial`, `kubernetes`, `labels`, `taints`, `routes`"
         ],
     );
 }

@@ -45,12 +45,15 @@ pub(super) fn put_in_boot(
     time: Timestamp,
 ) -> Result<()> {
     let meta = Meta::root_owned(0o755, time, layer::MADE);
+    let broken = || input(format!("{path} of the boot partition"));
+    if let Some(folder) = path.parent() {
+        tree.make_dirs(&folder, &meta).map_err(broken())?;
+    }
     let file = File {
         meta,
         kind: FileKind::Regular(content),
     };
-    tree.put(path, file)
-        .map_err(input(format!("{path} of the boot partition")))?;
+    tree.put(path, file).map_err(broken())?;
     Ok(())
 }
 

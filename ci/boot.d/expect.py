@@ -41,6 +41,30 @@ def system(report, options):
     return wrong
 
 
+def machine(report):
+    """Any machine with a seed: its secrets are its own, and nobody logs in with a password."""
+    wrong = []
+    # Every byte of the volume the seed is on, also those no file has any more.
+    if "secrets" in report and report["secrets"].strip() != "0":
+        wrong.append(f"{report['secrets'].strip()} private keys are left on the seed's volume")
+    if report.get("passwords", "").strip():
+        wrong.append(f"users with a password: {report['passwords'].split()}")
+    return wrong
+
+
+def server(report, options):
+    """A machine without a kubelet: it serves, and the kernel exports what was asked for, to be mounted by whoever may."""
+    wrong = []
+    if '"phase":"serving"' not in report.get("state", ""):
+        wrong.append(f"it does not serve: {report.get('state', '').strip()!r}; the journal says:\n{report.get('journal', '')}")
+    for folder in options.exports:
+        if folder not in [line.split()[0] for line in report.get("exports", "").splitlines() if line.strip()]:
+            wrong.append(f"{folder} is not exported: {report.get('exports', '').strip()!r}")
+    if options.exports and int(report.get("nfsd", "").strip() or 0) < 1:
+        wrong.append("the kernel has no thread that serves NFS")
+    return wrong
+
+
 def node(report, options):
     """A Kubernetes node: its runtime, its kernel, and what the kubeadm double was called for."""
     wrong = []
@@ -57,11 +81,6 @@ def node(report, options):
             wrong.append(f"sysctl {name} is not 1")
     if len(report.get("swaps", "").splitlines()) > 1:
         wrong.append("swap is on")
-    # Every byte of the volume the seed is on, also those no file has any more.
-    if "secrets" in report and report["secrets"].strip() != "0":
-        wrong.append(f"{report['secrets'].strip()} private keys are left on the seed's volume")
-    if report.get("passwords", "").strip():
-        wrong.append(f"users with a password: {report['passwords'].split()}")
     made = [call for call in calls(report) if call["command"] in ("init", "join")]
     good = [call for call in made if call["status"] == 0]
     if any(call["command"] != options.call for call in made):
@@ -86,7 +105,8 @@ def check(report, options, before=None):
     """All that differs in a report; before: the report of the first start, when this is the second."""
     wrong = system(report, options)
     if options.call:
-        wrong += node(report, options)
+        wrong += machine(report)
+        wrong += server(report, options) if options.call == "serve" else node(report, options)
     if before is not None:
         if report.get("boot-id") == before.get("boot-id"):
             wrong.append("the machine did not start again")

@@ -33,6 +33,9 @@ QUESTIONS = {
     "plugins": "ctr plugins ls",
     "calls": "cat /var/lib/kubeadm-double/calls.log",
     "nodes": "cat %s" % NODES,
+    "state": "cat /run/nodeimg/state.json",
+    "exports": "exportfs -s",
+    "nfsd": "cat /proc/fs/nfsd/threads",
     "audit": "dpkg --audit",
     "hold": "apt-mark showhold",
     "modules": "lsmod",
@@ -45,7 +48,7 @@ QUESTIONS = {
     "cmdline": "cat /proc/cmdline",
     "passwords": "awk -F: $P /etc/shadow",
     "warnings": "journalctl -b -p warning -o short-monotonic --no-pager | tail -n 80",
-    "journal": "journalctl -b -u nodeimg* -u kubelet -u containerd -o short-monotonic --no-pager | tail -n 150",
+    "journal": "journalctl -b -u nodeimg* -u kubelet -u containerd -u nfs* -o short-monotonic --no-pager | tail -n 150",
     "blame": "systemd-analyze; systemd-analyze blame --no-pager | head -n 12",
 }
 SMALL = ["boot-id", "running", "cloud-init", "failed", "root-size", "disk-size", "containerd", "calls", "audit", "modules", "sysctl"]

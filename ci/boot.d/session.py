@@ -23,6 +23,8 @@ def until(options):
     if options.nodes:
         # Kept for the report: a slow machine may miss a heartbeat afterwards, as nodes do.
         return f'kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes >{guest.NODES} && [ $(grep -c " Ready" {guest.NODES}) -ge {options.nodes} ]'
+    if options.call == "serve":
+        return """grep -q '"phase":"serving"' /run/nodeimg/state.json"""
     if options.call and options.tried:
         return f"grep -q begin {log}"
     if options.call:

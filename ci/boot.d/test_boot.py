@@ -22,7 +22,7 @@ import session  # noqa: E402
 def options(**more):
     """A worker on a BIOS PC."""
     return types.SimpleNamespace(**{"states": ["running"], "hardware": "virtio", "firmware": "bios", "call": "join", "tried": False, "nodes": 0,
-                                    "config_sha256": "aa", **more})
+                                    "config_sha256": "aa", "exports": [], **more})
 
 
 def call(number, command="join", status=0, sha256="aa"):
@@ -47,6 +47,13 @@ class Expect(unittest.TestCase):
     def test_a_good_report_passes(self):
         self.assertEqual(expect.check(good(), options()), [])
         self.assertEqual(expect.check(good(**{"boot-id": "2"}), options(), good()), [])
+
+    def test_a_server_serves_what_it_is_to(self):
+        nfs = options(call="serve", exports=["/srv/nfs"])
+        serving = good(state='{"phase":"serving"}', exports="/srv/nfs  192.168.56.0/24(rw)\n", nfsd="8\n", calls="")
+        self.assertEqual(expect.check(serving, nfs), [])
+        for other in ({"state": '{"phase":"retry"}'}, {"exports": ""}, {"nfsd": "0\n"}, {"passwords": "root"}, {"secrets": "1"}):
+            self.assertEqual(len(expect.check({**serving, **other}, nfs)), 1, other)
 
     def test_each_difference_is_named(self):
         for name, report, wanted in (

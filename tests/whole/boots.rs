@@ -1,7 +1,7 @@
 //! An artifact that was not booted is not done: a cluster of three machines starts, forms, reports from inside, and starts
 //! once more, after which nothing has joined twice.
 
-use crate::world::{built, repository, run};
+use crate::world::{alone, built, repository, run};
 use std::process::Command;
 
 fn file(name: &str) -> String {
@@ -13,6 +13,7 @@ fn file(name: &str) -> String {
 fn a_bios_machine_a_uefi_machine_and_an_sd_card_form_a_cluster_by_themselves() {
     let control_plane = file("controlplane-amd64.ova");
     let (worker, card) = (file("worker-amd64.ova"), file("worker-arm64.img"));
+    let _alone = alone();
     run(Command::new(repository().join("ci/boot"))
         .args(["--cpus", "1", "--timeout", "2400"])
         .arg(format!(
@@ -23,4 +24,15 @@ fn a_bios_machine_a_uefi_machine_and_an_sd_card_form_a_cluster_by_themselves() {
             "{worker},hardware=vbox,firmware=uefi,call=join,qemu=-rtc,qemu=base=2021-01-01T00:00:00"
         ))
         .arg(format!("{card},hardware=virt,call=join")));
+}
+
+#[test]
+fn a_storage_machine_exports_its_folders() {
+    let storage = file("storage-amd64.ova");
+    let _alone = alone();
+    run(Command::new(repository().join("ci/boot"))
+        .args(["--once", "--timeout", "2400"])
+        .arg(format!(
+            "{storage},hardware=vbox,firmware=uefi,call=serve,exports=/srv/nfs"
+        )));
 }

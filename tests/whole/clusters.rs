@@ -1,14 +1,19 @@
-//! The clusters that nodeimg ships, built from their own files and booted at native speed, each machine by its role: see
-//! `ci/nodes.d/shipped.py` for what they have to do.
+//! Clusters at native speed: each image's root file system booted by its own systemd in namespaces, by `ci/nodes`. Firmware,
+//! kernel and disks are `boots`'. The clusters that nodeimg ships are built from their own files, and each machine has to do
+//! what its role is for: see `ci/nodes.d/shipped.py`.
 //!
 //! What projects release as files is stood in for, so the digests that the files name are replaced by the stand-ins'. This
 //! machine runs amd64, virtual ones: where a cluster has Raspberry Pis or a PC, its profiles are taken with what they extend
 //! for VirtualBox.
 
-use crate::world::{Folder, World, folder, repository, run, text, world};
+use crate::world::{Folder, World, alone, folder, repository, run, text, world};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+/// What a worker that is a PC extends; its drivers have no stand-in.
+const BARE_METAL_WORKER: &str =
+    "\"parts/worker\", \"parts/containerd\", \"parts/bare-metal-amd64\"";
 
 /// Copies shipped files beside the user, where they win, with what `edit` makes of each.
 fn copy(from: &str, to: &Path, edit: &dyn Fn(&str) -> String) {
@@ -54,7 +59,7 @@ fn built(name: &str) -> Folder {
     let pin = |file: &str| pinned(world, file);
     let here = |file: &str| {
         file.replace("-arm64\"", "-amd64\"")
-            .replace("parts/bare-metal-", "parts/virtualbox-")
+            .replace(BARE_METAL_WORKER, "\"worker-amd64\"")
     };
     copy("profiles/parts", &place.join("profiles/parts"), &pin);
     for entry in fs::read_dir(repository().join("profiles"))
@@ -80,9 +85,22 @@ fn built(name: &str) -> Folder {
 
 fn forms(name: &str) {
     let place = built(name);
+    let _alone = alone();
     run(Command::new(repository().join("ci/nodes"))
         .arg("--cluster")
         .arg(&place));
+}
+
+/// One control plane or three, in any order, all at once, through cuts of power, and flashed anew.
+#[test]
+fn clusters_form_whatever_befalls_them() {
+    let built = crate::world::built();
+    let _alone = alone();
+    run(Command::new(repository().join("ci/nodes"))
+        .arg("--controlplane")
+        .arg(built.file("controlplane-amd64.ova"))
+        .arg("--worker")
+        .arg(built.file("worker-amd64.ova")));
 }
 
 #[test]
@@ -93,4 +111,19 @@ fn ten_hosts_forms() {
 #[test]
 fn goldentooth_forms() {
     forms("goldentooth");
+}
+
+#[test]
+fn kubeauto_forms() {
+    forms("kubeauto");
+}
+
+#[test]
+fn cka_simple_forms() {
+    forms("cka-simple");
+}
+
+#[test]
+fn kubespray_forms() {
+    forms("kubespray");
 }

@@ -71,6 +71,15 @@ pub(crate) fn world() -> &'static World {
 /// A folder of one test, removed when the test has passed: whole disks are in it.
 pub(crate) struct Folder(PathBuf);
 
+/// Machines that are booted have the processors to themselves, as far as it depends on us.
+pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    // A test that failed with it leaves nothing behind that matters to the next.
+    ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Makes an empty folder for this run.
 pub(crate) fn folder(name: &str) -> Folder {
     let folder = tests::target().join("whole").join(name);
@@ -130,7 +139,7 @@ impl World {
     }
 }
 
-/// A cluster of three, built once: what the tests look at.
+/// A cluster of three and a file server, built once: what the tests look at.
 pub(crate) struct Built {
     pub(crate) world: &'static World,
     folder: Folder,
@@ -144,6 +153,9 @@ pod_cidr = \"10.244.0.0/16\"
 service_cidr = \"10.96.0.0/12\"
 dns_domain = \"cluster.local\"
 cni = \"none\"
+
+[storage]
+exports = [\"/srv/nfs\"]
 
 [admin]
 user = \"admin\"
@@ -166,6 +178,12 @@ name = \"pi01\"
 role = \"worker\"
 profile = \"worker-arm64\"
 address = \"192.168.56.12\"
+
+[[node]]
+name = \"files\"
+role = \"storage\"
+profile = \"storage-amd64\"
+address = \"192.168.56.20\"
 ";
 
 /// Returns the cluster, built once.
@@ -176,8 +194,9 @@ pub(crate) fn built() -> &'static Built {
         let folder = folder("built");
         std::fs::write(folder.join("cluster.toml"), CLUSTER).expect("a file");
         run(world.nodeimg(&folder).args(["cluster", "init"]));
-        let builds: [(&str, &[&str]); 3] = [
+        let builds: [(&str, &[&str]); 4] = [
             ("controlplane-amd64", &["ova"]),
+            ("storage-amd64", &["ova"]),
             ("worker-amd64", &["ova", "vmdk", "qcow2", "raw"]),
             ("worker-arm64", &["img", "img.zst"]),
         ];

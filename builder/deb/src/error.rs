@@ -52,6 +52,17 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// What the installed packages depend on, provide and conflict with is more than any base has.
+    #[error(
+        "with {package} the installed packages have more than {limit} relations to others: no base has so many, its dpkg \
+         database is damaged"
+    )]
+    TooManyRelations {
+        /// The package that goes past the limit.
+        package: String,
+        /// The limit: alternatives of all fields together.
+        limit: usize,
+    },
     /// Bytes cannot be read or written.
     #[error("{doing}")]
     Io {

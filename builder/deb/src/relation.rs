@@ -96,10 +96,11 @@ impl Relations {
 impl Relation {
     /// Parses alternatives separated by `|`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        text.split('|')
-            .map(Alternative::parse)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let all: Result<Vec<_>, _> = text.split('|').map(Alternative::parse).collect();
+        let mut all = all?;
+        // Mostly there is one, and room for four was made.
+        all.shrink_to_fit();
+        Ok(Self(all))
     }
 }
 

@@ -151,3 +151,38 @@ fn that_are_nothing_but_noise() {
         assert!(!exercise(bytes));
     }
 }
+
+/// Returns what reading says of a volume with directories of these names in one another.
+fn nested(names: impl IntoIterator<Item = String>) -> Result<FileTree, String> {
+    let mut tree = empty();
+    let at = names
+        .into_iter()
+        .fold(String::new(), |at, it| at + "/" + &it);
+    tree.make_dirs(&path(&at), &Meta::default()).unwrap();
+    let (_, volume) = make(&tree, &options(8 * MIB));
+    let read = ext4::read(Arc::new(volume));
+    read.map(|it| it.0).map_err(|it| it.to_string())
+}
+
+#[test]
+fn with_a_path_that_linux_cannot_name() {
+    // Sixteen times a slash and 255 bytes are 4096.
+    let long = || std::iter::repeat_n("n".repeat(255), 16);
+    assert!(nested(long()).is_ok());
+    let error = nested(long().chain(["d".to_owned()])).unwrap_err();
+    assert!(
+        error.contains("a directory whose path is longer than 4096 bytes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn with_more_directories_in_one_another_than_are_ever_made() {
+    let deep = |count: usize| nested((0..count).map(|it| it.to_string()));
+    assert!(deep(500).is_ok());
+    let error = deep(501).unwrap_err();
+    assert!(
+        error.contains("more than 500 directories in one another"),
+        "{error}"
+    );
+}

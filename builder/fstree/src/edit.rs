@@ -11,6 +11,9 @@ use crate::tree::{Dir, File, FileId, FileKind, FileTree, Meta, Node};
 /// As many links as Linux follows in one path.
 const MAX_LINKS: u32 = 40;
 
+/// Nothing is put under a longer path: Linux cannot name it, and a tree that is deep takes long to walk.
+const MAX_PATH: usize = 4096;
+
 /// Why an edit cannot be made.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +30,9 @@ pub enum EditError {
     /// A link leads in circles or through more than 40 others.
     #[error("{0} leads through too many symbolic links")]
     TooManyLinks(ImgPath),
+    /// With its links followed the path is longer than any that Linux takes.
+    #[error("{0} is longer than the 4096 bytes of a path")]
+    TooLong(ImgPath),
     /// A directory would be moved below itself.
     #[error("{0} cannot be moved into itself")]
     IntoItself(ImgPath),
@@ -75,23 +81,24 @@ impl FileTree {
         let mut todo: Vec<Vec<u8>> = path.names().map(|it| it.as_bytes().to_vec()).collect();
         todo.reverse();
         let mut here = ImgPath::root();
+        // What is on the way, the root first. `None` is a file, at the end.
+        let mut way = vec![Some(&self.root)];
         while let Some(part) = todo.pop() {
             match part.as_slice() {
                 b"" | b"." => continue,
                 b".." => {
-                    here = here.parent().unwrap_or_else(ImgPath::root);
+                    here.pop();
+                    way.truncate(way.len().saturating_sub(1).max(1));
                     continue;
                 }
                 _ => {}
             }
-            let dir = self
-                .plain_dir(&here)
-                .ok_or_else(|| EditError::NotADirectory(here.clone()))?;
+            let dir = way.last().copied().flatten();
+            let dir = dir.ok_or_else(|| EditError::NotADirectory(here.clone()))?;
             let name = Name::new(&part).map_err(|_| EditError::Missing(path.clone()))?;
-            let next = here.join(&name);
             let node = dir
                 .get(&name)
-                .ok_or_else(|| EditError::Missing(next.clone()))?;
+                .ok_or_else(|| EditError::Missing(here.join(&name)))?;
             if let Node::File(id) = node
                 && let FileKind::Symlink(target) = &self.file(*id).kind
             {
@@ -101,10 +108,15 @@ impl FileTree {
                 }
                 if target.first() == Some(&b'/') {
                     here = ImgPath::root();
+                    way.truncate(1);
                 }
                 todo.extend(target.split(|it| *it == b'/').rev().map(<[u8]>::to_vec));
             } else {
-                here = next;
+                here.push(&name);
+                way.push(match node {
+                    Node::Dir(dir) => Some(dir),
+                    Node::File(_) => None,
+                });
             }
         }
         Ok(here)
@@ -146,14 +158,45 @@ impl FileTree {
 
     /// Makes the directories of `path` that do not exist, each with `meta`; those that exist stay as they are.
     pub fn make_dirs(&mut self, path: &ImgPath, meta: &Meta) -> Result<(), EditError> {
-        let mut here = ImgPath::root();
-        for name in path.names() {
-            here = here.join(&name);
-            match self.follow(&here) {
-                Ok(real) if self.plain_dir(&real).is_some() => here = real,
-                Ok(_) => return Err(EditError::NotADirectory(here)),
-                Err(_) => self.put_dir(&here, meta.clone())?,
+        let names: Vec<Name> = path.names().collect();
+        let front = |count: usize| {
+            let mut front = ImgPath::root();
+            for name in &names[..count] {
+                front.push(name);
             }
+            front
+        };
+        // How many of the names lead somewhere: where one does not, none after it does.
+        let (mut leads, mut fails) = (0, names.len() + 1);
+        while fails - leads > 1 {
+            let middle = usize::midpoint(leads, fails);
+            match self.follow(&front(middle)) {
+                Ok(_) => leads = middle,
+                Err(_) => fails = middle,
+            }
+        }
+        let mut here = self.follow(&front(leads))?;
+        let missing = &names[leads..];
+        let mut whole = here.clone();
+        for name in missing {
+            whole.push(name);
+        }
+        if !missing.is_empty() && whole.as_bytes().len() > MAX_PATH {
+            return Err(EditError::TooLong(path.clone()));
+        }
+        let mut dir = self
+            .plain_dir_mut(&here)
+            .ok_or_else(|| EditError::NotADirectory(here.clone()))?;
+        for name in missing {
+            here.push(name);
+            if dir.get(name).is_some() {
+                return Err(EditError::NotADirectory(here));
+            }
+            dir.insert(name.clone(), Node::Dir(Dir::new(meta.clone())));
+            let Some(Node::Dir(made)) = dir.get_mut(name) else {
+                return Err(EditError::Missing(here));
+            };
+            dir = made;
         }
         Ok(())
     }
@@ -206,6 +249,9 @@ impl FileTree {
         let (Some(parent), Some(name)) = (real.parent(), real.file_name()) else {
             return Err(EditError::IsADirectory(path.clone()));
         };
+        if real.as_bytes().len() > MAX_PATH {
+            return Err(EditError::TooLong(path.clone()));
+        }
         let dir = self
             .plain_dir_mut(&parent)
             .ok_or(EditError::NotADirectory(parent))?;
@@ -290,6 +336,54 @@ mod tests {
             Err(EditError::TooManyLinks(path("/a/x")))
         );
         assert!(tree.put(&path("/a/x"), file("")).is_err());
+    }
+
+    #[test]
+    fn directories_are_made_as_deep_as_a_path_is_long_and_no_deeper() {
+        let mut tree = FileTree::new(Meta::default());
+        let deep = path(&"/d".repeat(2048));
+        tree.make_dirs(&deep, &Meta::default()).unwrap();
+        tree.make_dirs(&deep, &Meta::default()).unwrap();
+        assert_eq!(tree.walk().count(), 2048);
+        // Neither at the end of the path nor through a link, which makes it look short.
+        let name = Name::new(b"d").unwrap();
+        let too_long = Err(EditError::TooLong(deep.join(&name)));
+        assert_eq!(
+            tree.make_dirs(&deep.join(&name), &Meta::default()),
+            too_long
+        );
+        assert_eq!(tree.put_dir(&deep.join(&name), Meta::default()), too_long);
+        tree.put(&path("/l"), link(&"/d".repeat(2048))).unwrap();
+        assert_eq!(
+            tree.put(&path("/l/f"), file("")),
+            Err(EditError::TooLong(path("/l/f")))
+        );
+        assert_eq!(
+            tree.make_dirs(&path("/l/f/g"), &Meta::default()),
+            Err(EditError::TooLong(path("/l/f/g")))
+        );
+    }
+
+    #[test]
+    fn no_directory_is_made_where_a_link_leads_nowhere_or_a_file_is() {
+        let mut tree = merged_usr();
+        tree.put(&path("/usr/gone"), link("nowhere")).unwrap();
+        tree.put(&path("/usr/file"), file("")).unwrap();
+        for (at, what) in [
+            ("/usr/gone", "/usr/gone"),
+            ("/usr/gone/a/b", "/usr/gone"),
+            ("/usr/file", "/usr/file"),
+            ("/usr/file/a/b", "/usr/file"),
+        ] {
+            assert_eq!(
+                tree.make_dirs(&path(at), &Meta::default()),
+                Err(EditError::NotADirectory(path(what)))
+            );
+        }
+        tree.put(&path("/usr/up"), link("../usr/lib")).unwrap();
+        tree.make_dirs(&path("/usr/up/a/b"), &Meta::default())
+            .unwrap();
+        assert!(tree.dir(&path("/usr/lib/a/b")).is_some());
     }
 
     #[test]

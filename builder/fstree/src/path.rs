@@ -88,12 +88,23 @@ impl ImgPath {
     /// Returns this path with one more name.
     #[must_use]
     pub fn join(&self, name: &Name) -> Self {
-        let mut bytes = self.bytes.clone();
+        let mut longer = self.clone();
+        longer.push(name);
+        longer
+    }
+
+    /// Adds a name at the end.
+    pub(crate) fn push(&mut self, name: &Name) {
         if !self.is_root() {
-            bytes.push(b'/');
+            self.bytes.push(b'/');
         }
-        bytes.extend_from_slice(name.as_bytes());
-        Self { bytes }
+        self.bytes.extend_from_slice(name.as_bytes());
+    }
+
+    /// Takes the last name off; `/` stays.
+    pub(crate) fn pop(&mut self) {
+        let slash = self.bytes.iter().rposition(|it| *it == b'/');
+        self.bytes.truncate(slash.unwrap_or_default().max(1));
     }
 
     /// Returns whether this is `/`.
@@ -106,15 +117,15 @@ impl ImgPath {
         if self.is_root() {
             return None;
         }
-        let slash = self.bytes.iter().rposition(|it| *it == b'/')?;
-        Some(Self {
-            bytes: self.bytes[..slash.max(1)].to_vec(),
-        })
+        let mut parent = self.clone();
+        parent.pop();
+        Some(parent)
     }
 
     /// Returns the last name; `None` for `/`.
     pub fn file_name(&self) -> Option<Name> {
-        self.names().last()
+        let last = self.bytes.rsplit(|it| *it == b'/').next();
+        last.filter(|it| !it.is_empty()).map(|it| Name(it.into()))
     }
 
     /// Iterates over the names from the root down.

@@ -9,6 +9,8 @@ mod grains;
 mod ova;
 mod ovf;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 use crate::apply::Image;
 use crate::digest::Digest;

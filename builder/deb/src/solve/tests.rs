@@ -205,3 +205,28 @@ fn circles_are_allowed() {
         &["b 1", "a 1"],
     );
 }
+
+#[test]
+fn a_base_has_a_hundred_thousand_relations_and_no_more() {
+    let parse = |more: usize| {
+        let mut text = String::new();
+        for package in 0..100 {
+            let count = 1000 + if package == 99 { more } else { 0 };
+            let needs = vec!["a|b (= 1)"; count / 2].join(",");
+            let rest = if count % 2 == 0 { "" } else { ", c" };
+            writeln!(text, "Package: p{package}\nStatus: install ok installed").unwrap();
+            writeln!(
+                text,
+                "Version: 1\nArchitecture: all\nBreaks: {needs}{rest}\n"
+            )
+            .unwrap();
+        }
+        Installed::parse(text.as_bytes(), &Arch::new("amd64").unwrap())
+    };
+    assert!(parse(0).is_ok());
+    let error = parse(1).unwrap_err().to_string();
+    assert!(
+        error.starts_with("with p99 the installed packages have more than 100000 relations"),
+        "{error}"
+    );
+}

@@ -139,7 +139,8 @@ fn a_build_that_is_interrupted_cleans_up_and_ends_by_the_signal() {
         place.forget();
         let mut command = place.build("vm", &["ova"]);
         fault::on(&mut command, path, Calls::Change, n, Action::Stop);
-        let mut child = command
+        // Who runs tests in the background has them ignore interrupts, and what they start too.
+        let mut child = through(&["env", "--default-signal=INT,TERM,HUP"], &command, &place)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -171,6 +172,21 @@ fn a_build_that_is_interrupted_cleans_up_and_ends_by_the_signal() {
     }
 }
 
+/// Returns the command as started by a program that becomes it.
+fn through(program: &[&str], command: &Command, place: &Place) -> Command {
+    let mut res = Command::new(program[0]);
+    res.args(&program[1..])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(place.folder());
+    res
+}
+
 #[test]
 fn a_signal_that_was_ignored_stays_ignored() {
     let place = world().place("nohup");
@@ -180,18 +196,8 @@ fn a_signal_that_was_ignored_stays_ignored() {
     let ova = "vm.ova.partial-";
     let n = number_on(&calls, ova, Which::Last, |_| true) - 3;
     fault::on(&mut command, ova, Calls::Change, n, Action::Stop);
-    let mut nohup = Command::new("sh");
-    nohup
-        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .current_dir(place.folder());
-    let mut child = nohup
+    let ignoring = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
+    let mut child = through(&ignoring, &command, &place)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

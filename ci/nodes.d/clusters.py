@@ -116,8 +116,7 @@ class World:
             os.waitpid(pid, 0)
         for node in self.nodes:
             subprocess.run(["umount", "-l", node.root], check=False)
-            for name in filter(None, (node.name, node.nat)):
-                wires.ip("netns", "del", name)
+            wires.unplug(node.name, node.nat)
             shutil.rmtree(node.folder, ignore_errors=True)
         for address in self.addresses:
             wires.ip("addr", "del", address, "dev", "lan")

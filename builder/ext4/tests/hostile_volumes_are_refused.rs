@@ -6,7 +6,7 @@
 mod tools;
 
 use ext4::{Feature, Features, Options};
-use fstree::{Content, FileKind, FileTree, Meta, ReadAt};
+use fstree::{Content, Dir, FileKind, FileTree, Meta, Name, Node, ReadAt};
 use std::sync::Arc;
 use tools::{MIB, empty, make, noise, options, path, put, text};
 
@@ -155,10 +155,16 @@ fn that_are_nothing_but_noise() {
 /// Returns what reading says of a volume with directories of these names in one another.
 fn nested(names: impl IntoIterator<Item = String>) -> Result<FileTree, String> {
     let mut tree = empty();
-    let at = names
-        .into_iter()
-        .fold(String::new(), |at, it| at + "/" + &it);
-    tree.make_dirs(&path(&at), &Meta::default()).unwrap();
+    // By hand: edits put nothing where Linux cannot name it.
+    let mut dir = tree.root_mut();
+    for name in names {
+        let name = Name::new(name.as_bytes()).unwrap();
+        dir.insert(name.clone(), Node::Dir(Dir::new(Meta::default())));
+        let Some(Node::Dir(made)) = dir.get_mut(&name) else {
+            unreachable!("it was just put there");
+        };
+        dir = made;
+    }
     let (_, volume) = make(&tree, &options(8 * MIB));
     let read = ext4::read(Arc::new(volume));
     read.map(|it| it.0).map_err(|it| it.to_string())

@@ -133,6 +133,15 @@ class Session(unittest.TestCase):
             with open(f"{folder}/1/pid", encoding="ascii") as file:
                 self.assertFalse(os.path.exists(f"/proc/{file.read().strip()}"))
 
+    def test_a_machine_whose_timer_fails_before_its_disk_is_touched_begins_anew(self):
+        lost = 'echo "rcu: rcu_preempt kthread timer wakeup didn\'t happen for 5245 jiffies!" >console-1.log'
+        for after, again in (("", True), ("; echo Run /init as init process >>console-1.log", False)):
+            with self.subTest(again=again), tempfile.TemporaryDirectory() as folder:
+                before = f"if [ -e begun ]; then : >console-1.log; else touch begun; {lost}{after}; sleep 60; fi"
+                machines = [Stub(folder, 1, before), Stub(folder, 2, "true")]
+                reports = session.start(machines, 1, True, types.SimpleNamespace(timeout=6))
+                self.assertEqual([one.number for one in reports], [2, 1] if again else [2])
+
 
 class Extract(unittest.TestCase):
     """guest.extract"""

@@ -1,7 +1,7 @@
 """A cluster file that nodeimg ships, as nodeimg built it: all its machines are switched on at once, and each has to do what its role is for.
 
-The folder holds cluster.toml and out/, with an appliance for each profile and a seed for each node. What is real: HAProxy, keepalived,
-etcd, containerd, cloud-init, systemd, every file of image and seed. What is not: see tests/doubles. The kernel is this machine's, which may
+The folder holds cluster.toml and out/, with an appliance for each profile and a seed for each node. What is real: HAProxy, etcd,
+containerd, cloud-init, systemd, every file of image and seed. What is not: see tests/doubles. The kernel is this machine's, which may
 have no NFS server: its unit is then replaced by one that does nothing, and the exports are looked at as a file."""
 
 import ipaddress
@@ -9,13 +9,11 @@ import pathlib
 import ssl
 import time
 import tomllib
-import urllib.error
 import urllib.request
 
 from cases import all_ready, claim, healthy, in_turn, seed_is_cleared
 from node import Failed
 
-KUBELETS = ("controlplane", "worker")
 NO_NFS = """[Service]
 Type=oneshot
 RemainAfterExit=yes
@@ -33,14 +31,12 @@ class Cluster:
     def __init__(self, world, folder):
         self.folder = pathlib.Path(folder)
         self.file = tomllib.loads((self.folder / "cluster.toml").read_text())
-        self.listed = self.file["node"]
         self.net = ipaddress.ip_network(self.file["node_cidr"])
         gateway = self.file.get("network", {}).get("gateway", str(self.net[-2]))
         world.own_address(f"{gateway}/{self.net.prefixlen}")
-        nodes = world.built(self.folder / "out", [(it["name"], it["profile"]) for it in self.listed])
-        self.roles = {role: [node for node, it in zip(nodes, self.listed) if it["role"] == role] for role in {it["role"] for it in self.listed}}
-        self.planes, self.workers = self.of("controlplane"), self.of("worker")
-        self.nodes = nodes
+        self.nodes = world.built(self.folder / "out", [(it["name"], it["profile"]) for it in self.file["node"]])
+        self.planes = self.of("controlplane")
+        self.kubelets = self.planes + self.of("worker")
         balancer = self.file.get("loadbalancer", {})
         if balancer.get("keeper") == "kube-vip":
             # A static pod, which the kubelet's double does not run.
@@ -48,7 +44,7 @@ class Cluster:
 
     def of(self, role):
         """The machines of a role."""
-        return self.roles.get(role, [])
+        return [node for node, it in zip(self.nodes, self.file["node"]) if it["role"] == role]
 
 
 def answer(url, trusted=None):
@@ -81,12 +77,12 @@ def etcd_is_whole(cluster):
             raise Failed(f"{node.name}: etcd answers a stranger: {answer(f'https://{node.address}:2379/version')}")
         except OSError:
             pass
-    status, kept = members[0].run("etcdctl", f"--endpoints=https://{members[0].address}:2379", *pki, "get", "--prefix", "--keys-only", "/double/nodes/")
+    status, kept = members[-1].run(*ask, "get", "--prefix", "--keys-only", "/double/nodes/")
     claim(status == 0 and all(it.name in kept for it in cluster.planes), f"the API servers' nodes are not in this etcd: {kept}")
 
 
 def balancer_leads_to_planes(cluster):
-    """The endpoint leads to an API server, also without the first control plane; HAProxy tells who is up."""
+    """The endpoint leads to an API server, also without the last control plane; HAProxy tells who is up."""
     host, port = cluster.file["endpoint"].rsplit(":", 1)
     metrics = cluster.file.get("loadbalancer", {}).get("metrics_port", 8405)
     url = f"https://{host}:{port}/readyz"
@@ -94,23 +90,24 @@ def balancer_leads_to_planes(cluster):
     first.wait("the endpoint to answer", lambda: answers(url, "ok"), every=1)
 
     def up():
-        """What HAProxy says of each; nothing while it says nothing."""
+        """Whom HAProxy says to be up; None while it says nothing."""
         try:
             text = answer(f"http://{first.address}:{metrics}/metrics")
         except OSError:
-            return {}
-        lines = [it for it in text.splitlines() if it.startswith("haproxy_server_status{") and 'state="UP"' in it]
-        return {plane.name: any(f'server="{plane.name}"' in it and it.endswith(" 1") for it in lines) for plane in cluster.planes}
+            return None
+        lines = [it for it in text.splitlines() if it.startswith("haproxy_server_status{") and 'state="UP"' in it and it.endswith(" 1")]
+        return {plane for plane in cluster.planes if any(f'server="{plane.name}"' in it for it in lines)}
 
-    first.wait("every API server to be up", lambda: all((up() or {"": False}).values()), every=1)
+    everybody = set(cluster.planes)
+    first.wait("every API server to be up", lambda: up() == everybody, every=1)
     gone = cluster.planes[-1]
     gone.cut_power()
-    first.wait(f"{gone.name} to be taken out", lambda: up().get(gone.name) is False, limit=HAPROXY_FALLS, every=1)
+    first.wait(f"{gone.name} to be taken out", lambda: up() == everybody - {gone}, limit=HAPROXY_FALLS, every=1)
     for _ in range(4):
         first.wait(f"the endpoint to answer without {gone.name}", lambda: answers(url, "ok"), every=1)
     gone.start()
     gone.phase("joined")
-    first.wait(f"{gone.name} to be taken in", lambda: up().get(gone.name), every=1)
+    first.wait(f"{gone.name} to be taken in", lambda: up() == everybody, every=1)
 
 
 def authority_answers(cluster):
@@ -124,7 +121,7 @@ def authority_answers(cluster):
 
 def admin_is_in_charge(cluster):
     """The administrator's kubectl lists the nodes, as the administrator."""
-    names = sorted(it.name for it in cluster.planes + cluster.workers)
+    names = sorted(it.name for it in cluster.kubelets)
     user = cluster.file["admin"].get("user", "admin")
     for node in cluster.of("admin"):
         ask = ["runuser", "-u", user, "--", "kubectl", "get", "nodes"]
@@ -150,7 +147,8 @@ def network_is_the_files(cluster):
     domain = cluster.file.get("node_domain")
     for node in cluster.nodes:
         name = f"{node.name}.{domain}" if domain else node.name
-        claim(node.run("hostname", "--fqdn")[1].strip() == name, f"{node.name}: {node.run('hostname', '--fqdn')}")
+        _, own = node.run("hostname", "--fqdn")
+        claim(own.strip() == name, f"{node.name} is called {own}")
         for other in cluster.nodes:
             claim(node.run("getent", "ahostsv4", other.name)[1].startswith(other.address), f"{node.name} does not know {other.name}")
         _, routes = node.run("ip", "route")
@@ -168,15 +166,15 @@ def files_are_valid(cluster):
             status, text = node.run("cloud-init", "schema", "--schema-type", kind, "--config-file", f"/run-{name}")
             (node.root / f"run-{name}").unlink()
             claim(status == 0 and "Valid schema" in text and "deprecat" not in text.lower(), f"{node.name}: {name}: {text}")
-    for node in cluster.planes + cluster.workers:
+    for node in cluster.kubelets:
         status, text = node.run("containerd", "config", "dump")
         claim(status == 0 and "SystemdCgroup = true" in text and "level=" not in text, f"{node.name}: {text}")
 
 
 def settles(cluster):
     """Everything is as the image's program wants it, and systemd content."""
-    for node, it in zip(cluster.nodes, cluster.listed):
-        if it["role"] in KUBELETS:
+    for node in cluster.nodes:
+        if node in cluster.kubelets:
             healthy(node)
         else:
             node.phase("serving")
@@ -196,17 +194,18 @@ def form(world, folder):
             node.write("etc/systemd/system/nfs-server.service", NO_NFS)
         node.start()
     began = time.monotonic()
-    for node in cluster.planes + cluster.workers:
+    for node in cluster.kubelets:
         node.phase("joined")
-    all_ready(cluster.planes[0], [it.name for it in cluster.planes + cluster.workers])
+    all_ready(cluster.planes[0], [it.name for it in cluster.kubelets])
     print(f"     {len(cluster.nodes)} machines formed {cluster.file['name']} in {time.monotonic() - began:.0f} s", flush=True)
     settles(cluster)
     network_is_the_files(cluster)
     files_are_valid(cluster)
     # A balancer that has just started knows nothing of who is up: what it breaks off is tried again.
-    for node in cluster.planes + cluster.workers:
-        statuses = [it["status"] for it in node.calls("init", "join")]
-        claim(statuses.count(0) == 1 and statuses[-1] == 0, f"{node.name}: kubeadm was called with {node.calls('init', 'join')}")
+    for node in cluster.kubelets:
+        calls = node.calls("init", "join")
+        statuses = [it["status"] for it in calls]
+        claim(statuses.count(0) == 1 and statuses[-1] == 0, f"{node.name}: kubeadm was called with {calls}")
     in_turn(cluster.planes)
     if cluster.of("etcd"):
         etcd_is_whole(cluster)

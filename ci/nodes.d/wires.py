@@ -27,9 +27,14 @@ def _mac(text):
     return "08:00:27:" + ":".join(f"{byte:02x}" for byte in struct.pack(">I", zlib.crc32(text.encode()))[1:])
 
 
+def _short(name):
+    """A node's part in the names of cards, which have at most 15 characters."""
+    return f"{zlib.crc32(name.encode()):08x}"
+
+
 def plug(name, lan_card, nat_card=None):
     """Cards in a namespace by the node's name: on the LAN, and behind a NAT of its own, where it has a second. Returns the NAT's namespace."""
-    short = f"{zlib.crc32(name.encode()):08x}"
+    short = _short(name)
     nat = name + "-nat" if nat_card else None
     ip("netns", "add", name)
     if nat:
@@ -50,7 +55,7 @@ def plug(name, lan_card, nat_card=None):
 
 def unplug(name, nat):
     """Takes a node's cards away. The kernel tidies up behind a namespace when it has time; the next case's cards have the same names."""
-    ip("link", "del", f"l{zlib.crc32(name.encode()):08x}")
+    ip("link", "del", "l" + _short(name))
     for it in filter(None, (name, nat)):
         ip("netns", "del", it)
 

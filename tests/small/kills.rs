@@ -1,7 +1,7 @@
 //! Crash safety: whatever call a build is killed at, what has a final name is right, and the next build succeeds.
 
 use crate::fault::{self, Action, Calls, Which, number_on};
-use crate::world::{HOST, Place, assert_whole, reference, world, wrong};
+use crate::world::{HOST, Place, assert_whole, reference, through, world, wrong};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -140,7 +140,7 @@ fn a_build_that_is_interrupted_cleans_up_and_ends_by_the_signal() {
         let mut command = place.build("vm", &["ova"]);
         fault::on(&mut command, path, Calls::Change, n, Action::Stop);
         // Who runs tests in the background has them ignore interrupts, and what they start too.
-        let mut child = through(&["env", "--default-signal=INT,TERM,HUP"], &command, &place)
+        let mut child = through(&["env", "--default-signal=INT,TERM,HUP"], &command)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -172,21 +172,6 @@ fn a_build_that_is_interrupted_cleans_up_and_ends_by_the_signal() {
     }
 }
 
-/// Returns the command as started by a program that becomes it.
-fn through(program: &[&str], command: &Command, place: &Place) -> Command {
-    let mut res = Command::new(program[0]);
-    res.args(&program[1..])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .current_dir(place.folder());
-    res
-}
-
 #[test]
 fn a_signal_that_was_ignored_stays_ignored() {
     let place = world().place("nohup");
@@ -197,7 +182,7 @@ fn a_signal_that_was_ignored_stays_ignored() {
     let n = number_on(&calls, ova, Which::Last, |_| true) - 3;
     fault::on(&mut command, ova, Calls::Change, n, Action::Stop);
     let ignoring = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
-    let mut child = through(&ignoring, &command, &place)
+    let mut child = through(&ignoring, &command)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

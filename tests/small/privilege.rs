@@ -1,6 +1,6 @@
 //! Privilege: a whole build by `nobody`, who may not gain any, makes no system call that wants some, and starts no program.
 
-use crate::world::{assert_whole, world};
+use crate::world::{assert_whole, through, world};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -107,31 +107,23 @@ fn offences(trace: &str) -> Vec<&str> {
 
 /// Runs a command as nobody under strace, without any way to more rights; returns the trace of all its threads.
 fn traced(command: &Command, log: &Path) -> String {
-    let nobody = [
+    let strace = [
         "setpriv",
         "--reuid=nobody",
         "--regid=nogroup",
         "--clear-groups",
         "--no-new-privs",
         "--bounding-set=-all",
+        "strace",
+        "-f",
+        "-qq",
+        "-s",
+        "0",
+        "-o",
+        log.to_str().expect("UTF-8"),
+        "--",
     ];
-    let mut strace = Command::new(nobody[0]);
-    strace
-        .args(&nobody[1..])
-        .args(["strace", "-f", "-qq", "-s", "0", "-o"])
-        .arg(log)
-        .arg("--")
-        .arg(command.get_program())
-        .args(command.get_args())
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
-    if let Some(folder) = command.get_current_dir() {
-        strace.current_dir(folder);
-    }
-    run(&mut strace);
+    run(&mut through(&strace, command));
     fs::read_to_string(log).expect("the trace")
 }
 

@@ -10,6 +10,7 @@ mod packages;
 mod profiles;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -203,6 +204,23 @@ pub(crate) fn read(folder: &Path) -> Files {
         (name, fs::read(entry.path()).expect("a file"))
     };
     entries.flatten().map(file).collect()
+}
+
+/// Returns a command as another program starts it: its arguments, environment and folder stay.
+pub(crate) fn through<S: AsRef<OsStr>>(program: &[S], command: &Command) -> Command {
+    let mut res = Command::new(&program[0]);
+    res.args(&program[1..])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    if let Some(folder) = command.get_current_dir() {
+        res.current_dir(folder);
+    }
+    res
 }
 
 /// Returns the permission bits of a file.

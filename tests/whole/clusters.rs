@@ -6,7 +6,8 @@
 //! machine runs amd64, virtual ones: where a cluster has Raspberry Pis or a PC, its profiles are taken with what they extend
 //! for VirtualBox.
 
-use crate::world::{Folder, World, alone, folder, repository, run, text, world};
+use crate::world::{Folder, World, alone, built, folder, repository, run, world};
+use nodeimg::digest::Digest;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -15,45 +16,40 @@ use std::process::Command;
 const BARE_METAL_WORKER: &str =
     "\"parts/worker\", \"parts/containerd\", \"parts/bare-metal-amd64\"";
 
-/// Copies shipped files beside the user, where they win, with what `edit` makes of each.
-fn copy(from: &str, to: &Path, edit: &dyn Fn(&str) -> String) {
+/// Copies shipped files whose names begin so beside the user, where they win, with what `edit` makes of each.
+fn copy(from: &str, begin: &str, to: &Path, edit: &dyn Fn(&str) -> String) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(repository().join(from)).expect(from).flatten() {
-        if entry.path().is_file() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_file() && name.starts_with(begin) {
             let file = fs::read_to_string(entry.path()).expect("UTF-8");
-            fs::write(to.join(entry.file_name()), edit(&file)).expect("a file");
+            fs::write(to.join(name), edit(&file)).expect("a file");
         }
     }
 }
 
 /// Puts the stand-ins' digests after the URLs they stand in for.
 fn pinned(world: &World, file: &str) -> String {
-    let mut digest = None;
+    let mut stand_in = None;
     let mut res = String::new();
     for line in file.lines() {
-        let value = |key: &str| line.strip_prefix(key)?.strip_suffix('"');
-        if let Some(url) = value("url = \"https://") {
-            let stand_in = world.mirror.join(url);
-            digest = stand_in.is_file().then(|| sha256(&stand_in));
+        if let Some(url) = line.strip_prefix("url = \"https://") {
+            let path = world.mirror.join(url.trim_end_matches('"'));
+            stand_in = path.is_file().then_some(path);
         }
-        match (
-            value("sha256 = \""),
-            digest.take_if(|_| line.starts_with("sha256")),
-        ) {
-            (Some(_), Some(digest)) => res.push_str(&format!("sha256 = \"{digest}\"\n")),
-            _ => res.push_str(&format!("{line}\n")),
+        match stand_in.take_if(|_| line.starts_with("sha256 = ")) {
+            Some(path) => {
+                let digest = Digest::of(&fs::read(path).expect("a stand-in"));
+                res.push_str(&format!("sha256 = \"{digest}\"\n"));
+            }
+            None => res.push_str(&format!("{line}\n")),
         }
     }
     res
 }
 
-fn sha256(file: &Path) -> String {
-    let line = text(&run(Command::new("sha256sum").arg(file)));
-    line.split(' ').next().expect("a digest").to_owned()
-}
-
 /// Builds a shipped cluster: an appliance for each profile, a seed for each node.
-fn built(name: &str) -> Folder {
+fn shipped(name: &str) -> Folder {
     let world = world();
     let place = folder(name);
     let pin = |file: &str| pinned(world, file);
@@ -61,18 +57,10 @@ fn built(name: &str) -> Folder {
         file.replace("-arm64\"", "-amd64\"")
             .replace(BARE_METAL_WORKER, "\"worker-amd64\"")
     };
-    copy("profiles/parts", &place.join("profiles/parts"), &pin);
-    for entry in fs::read_dir(repository().join("profiles"))
-        .expect("profiles")
-        .flatten()
-    {
-        let file_name = entry.file_name().to_string_lossy().into_owned();
-        if file_name.starts_with(name) {
-            let profile = fs::read_to_string(entry.path()).expect("UTF-8");
-            fs::write(place.join("profiles").join(file_name), here(&profile)).expect("a file");
-        }
-    }
-    copy("profiles/clusters", &place, &pin);
+    let profiles = place.join("profiles");
+    copy("profiles/parts", "", &profiles.join("parts"), &pin);
+    copy("profiles", name, &profiles, &here);
+    copy("profiles/clusters", "", &place, &pin);
     fs::rename(
         place.join(format!("{name}.toml")),
         place.join("cluster.toml"),
@@ -84,7 +72,7 @@ fn built(name: &str) -> Folder {
 }
 
 fn forms(name: &str) {
-    let place = built(name);
+    let place = shipped(name);
     let _alone = alone();
     run(Command::new(repository().join("ci/nodes"))
         .arg("--cluster")
@@ -94,7 +82,7 @@ fn forms(name: &str) {
 /// One control plane or three, in any order, all at once, through cuts of power, and flashed anew.
 #[test]
 fn clusters_form_whatever_befalls_them() {
-    let built = crate::world::built();
+    let built = built();
     let _alone = alone();
     run(Command::new(repository().join("ci/nodes"))
         .arg("--controlplane")

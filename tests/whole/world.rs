@@ -68,9 +68,6 @@ pub(crate) fn world() -> &'static World {
     })
 }
 
-/// A folder of one test, removed when the test has passed: whole disks are in it.
-pub(crate) struct Folder(PathBuf);
-
 /// Machines that are booted have the processors to themselves, as far as it depends on us.
 pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -79,6 +76,9 @@ pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// A folder of one test, removed when the test has passed: whole disks are in it.
+pub(crate) struct Folder(PathBuf);
 
 /// Makes an empty folder for this run.
 pub(crate) fn folder(name: &str) -> Folder {

@@ -11,8 +11,8 @@ use crate::tree::{Dir, File, FileId, FileKind, FileTree, Meta, Node};
 /// As many links as Linux follows in one path.
 const MAX_LINKS: u32 = 40;
 
-/// Nothing is put under a longer path: Linux cannot name it, and a tree that is deep takes long to walk.
-const MAX_PATH: usize = 4096;
+/// Bytes of a path; nothing is put under a longer one: Linux cannot name it, and a tree that is deep takes long to walk.
+pub const MAX_PATH: usize = 4096;
 
 /// Why an edit cannot be made.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -88,7 +88,9 @@ impl FileTree {
                 b"" | b"." => continue,
                 b".." => {
                     here.pop();
-                    way.truncate(way.len().saturating_sub(1).max(1));
+                    if way.len() > 1 {
+                        way.pop();
+                    }
                     continue;
                 }
                 _ => {}

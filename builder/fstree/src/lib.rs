@@ -18,7 +18,7 @@ mod tree;
 pub use bytes::{ReadAt, Window, WriteAt, Zeros};
 pub use content::{Content, Run};
 pub use dump::dump;
-pub use edit::EditError;
+pub use edit::{EditError, MAX_PATH};
 pub use mosaic::{Mosaic, MosaicBuilder, Overlap};
 pub use origin::{Named, Origin, SourceName};
 pub use path::{BadPath, ImgPath, Name};

@@ -218,10 +218,7 @@ pub fn table(
     let mut text = "# Which node a machine is, by MAC address or by serial number.\n".to_owned();
     for member in members {
         let name = node(profile, member.cluster, member.node)?;
-        let entry = member
-            .cluster
-            .node(&name)
-            .map_err(input("a table of nodes"))?;
+        let entry = member.cluster.node(&name)?;
         if entry.mac.is_none() && entry.serial.is_none() {
             return Err(Error::input(format!(
                 "nothing tells node {name} from the others of profile {:?}",

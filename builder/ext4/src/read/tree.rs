@@ -9,13 +9,13 @@ use crate::inode::{
     EA_INODE_FL, INLINE_DATA_FL, Inode, KEPT_FLAGS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK,
     S_IFREG, S_IFSOCK,
 };
-use fstree::{Content, Dir, File, FileId, FileKind, FileTree, Layer, Meta, Name, Node, Run};
+use fstree::{
+    Content, Dir, File, FileId, FileKind, FileTree, Layer, MAX_PATH, Meta, Name, Node, Run,
+};
 use std::sync::Arc;
 
 /// Directories in one another: Linux cannot even name more than 2,048, and trees are dropped recursively.
 const MAX_DEPTH: u32 = 500;
-/// Bytes of a directory's path: Linux takes no longer one, and every entry below would repeat it wherever trees are listed.
-const MAX_PATH: usize = 4096;
 
 /// A directory that was reached: its place among inodes, the number of its parent, its name there, its depth and the bytes
 /// of its path.

@@ -43,9 +43,7 @@ class Machine:
     def command(self, phase, script, lan):
         """The command line of a start. lan: the UDP port of the network the machines share."""
         options = self.options
-        # A PC's second processor on a thread of its own was seen to wait for its timer for ever.
-        threads = "multi" if self.arm or options.cpus == 1 else "single"
-        line = ["qemu-system-aarch64" if self.arm else "qemu-system-x86_64", "-accel", f"tcg,thread={threads},tb-size=512",
+        line = ["qemu-system-aarch64" if self.arm else "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=512",
                 "-display", "none", "-monitor", "stdio", "-no-reboot", "-nodefaults", "-name", f"{options.name},process=nodeimg-boot",
                 "-serial", f"file:{self.log(phase, 'console')}"]
         if options.hardware != "raspi4b":

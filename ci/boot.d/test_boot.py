@@ -135,9 +135,10 @@ class Session(unittest.TestCase):
 
     def test_a_machine_whose_timer_fails_before_its_disk_is_touched_begins_anew(self):
         lost = 'echo "rcu: rcu_preempt kthread timer wakeup didn\'t happen for 5245 jiffies!" >console-1.log'
-        for after, again in (("", True), ("; echo Run /init as init process >>console-1.log", False)):
-            with self.subTest(again=again), tempfile.TemporaryDirectory() as folder:
-                before = f"if [ -e begun ]; then : >console-1.log; else touch begun; {lost}{after}; sleep 60; fi"
+        silent = "echo ACPI >console-1.log; touch -d '1 hour ago' console-1.log"
+        for how, again in ((lost, True), (silent, True), (f"{lost}; echo Run /init as init process >>console-1.log", False)):
+            with self.subTest(how=how), tempfile.TemporaryDirectory() as folder:
+                before = f"if [ -e begun ]; then : >console-1.log; else touch begun; {how}; sleep 60; fi"
                 machines = [Stub(folder, 1, before), Stub(folder, 2, "true")]
                 reports = session.start(machines, 1, True, types.SimpleNamespace(timeout=6))
                 self.assertEqual([one.number for one in reports], [2, 1] if again else [2])

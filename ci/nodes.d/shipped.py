@@ -1,18 +1,16 @@
-"""A cluster file that nodeimg ships, as nodeimg built it: all its machines are switched on at once, and each has to do what its role is for.
+"""A cluster's file, as nodeimg built it: all its machines are switched on at once, and each has to do what its role is for.
 
-The folder holds cluster.toml and out/, with an appliance for each profile and a seed for each node. What is real: HAProxy, etcd,
-containerd, cloud-init, systemd, every file of image and seed. What is not: see tests/doubles. The kernel is this machine's, which may
+The folder holds cluster.toml and out/, with an appliance for each profile and a seed for each node. What is real: HAProxy, keepalived,
+etcd, containerd, cloud-init, systemd, every file of image and seed. What is not: see tests/doubles. The kernel is this machine's, which may
 have no NFS server: its unit is then replaced by one that does nothing, and the exports are looked at as a file."""
 
 import ipaddress
 import pathlib
-import ssl
 import time
 import tomllib
-import urllib.request
 
+import roles
 from cases import all_ready, claim, healthy, in_turn, seed_is_cleared
-from node import Failed
 
 NO_NFS = """[Service]
 Type=oneshot
@@ -22,7 +20,6 @@ ExecReload=/bin/true
 [Install]
 WantedBy=multi-user.target
 """
-HAPROXY_FALLS = 120  # seconds, many times what its three checks take
 
 
 class Cluster:
@@ -47,101 +44,6 @@ class Cluster:
         return [node for node, it in zip(self.nodes, self.file["node"]) if it["role"] == role]
 
 
-def answer(url, trusted=None):
-    """What a server says; the switch asks, a machine of nobody's. Raises OSError."""
-    context = ssl.create_default_context(cafile=trusted)
-    if not trusted:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with urllib.request.urlopen(url, context=context, timeout=10) as found:
-        return found.read().decode()
-
-
-def answers(url, text, trusted=None):
-    """Whether a server says something."""
-    try:
-        return text in answer(url, trusted)
-    except OSError:
-        return False
-
-
-def etcd_is_whole(cluster):
-    """Each member is healthy and knows all others; nobody without a certificate of its authority is answered."""
-    members = cluster.of("etcd")
-    pki = ["--cacert=/etc/etcd/pki/ca.crt", "--cert=/etc/etcd/pki/server.crt", "--key=/etc/etcd/pki/server.key"]
-    for node in members:
-        ask = ["etcdctl", f"--endpoints=https://{node.address}:2379", *pki]
-        node.wait("etcd to be healthy", lambda ask=ask, node=node: node.run(*ask, "endpoint", "health", "--cluster")[1].count("is healthy") == len(members), every=1)
-        _, listed = node.run(*ask, "member", "list")
-        claim(all(f"https://{it.address}:2380" in listed for it in members), f"{node.name}: {listed}")
-        try:
-            raise Failed(f"{node.name}: etcd answers a stranger: {answer(f'https://{node.address}:2379/version')}")
-        except OSError:
-            pass
-    status, kept = members[-1].run(*ask, "get", "--prefix", "--keys-only", "/double/nodes/")
-    claim(status == 0 and all(it.name in kept for it in cluster.planes), f"the API servers' nodes are not in this etcd: {kept}")
-
-
-def balancer_leads_to_planes(cluster):
-    """The endpoint leads to an API server, also without the last control plane; HAProxy tells who is up."""
-    host, port = cluster.file["endpoint"].rsplit(":", 1)
-    metrics = cluster.file.get("loadbalancer", {}).get("metrics_port", 8405)
-    url = f"https://{host}:{port}/readyz"
-    first = cluster.of("loadbalancer")[0]
-    first.wait("the endpoint to answer", lambda: answers(url, "ok"), every=1)
-
-    def up():
-        """Whom HAProxy says to be up; None while it says nothing."""
-        try:
-            text = answer(f"http://{first.address}:{metrics}/metrics")
-        except OSError:
-            return None
-        lines = [it for it in text.splitlines() if it.startswith("haproxy_server_status{") and 'state="UP"' in it and it.endswith(" 1")]
-        return {plane for plane in cluster.planes if any(f'server="{plane.name}"' in it for it in lines)}
-
-    everybody = set(cluster.planes)
-    first.wait("every API server to be up", lambda: up() == everybody, every=1)
-    gone = cluster.planes[-1]
-    gone.cut_power()
-    first.wait(f"{gone.name} to be taken out", lambda: up() == everybody - {gone}, limit=HAPROXY_FALLS, every=1)
-    for _ in range(4):
-        first.wait(f"the endpoint to answer without {gone.name}", lambda: answers(url, "ok"), every=1)
-    gone.start()
-    gone.phase("joined")
-    first.wait(f"{gone.name} to be taken in", lambda: up() == everybody, every=1)
-
-
-def authority_answers(cluster):
-    """step-ca's own certificate is one of the authority whose root is in the seed."""
-    for node in cluster.of("ca"):
-        root = next(it["content"] for it in node.files() if it["path"].endswith("/root.crt"))
-        trusted = cluster.folder / "root.crt"
-        trusted.write_text(root)
-        node.wait("step-ca", lambda node=node: answers(f"https://{node.address}/health", "ok", str(trusted)), every=1)
-
-
-def admin_is_in_charge(cluster):
-    """The administrator's kubectl lists the nodes, as the administrator."""
-    names = sorted(it.name for it in cluster.kubelets)
-    user = cluster.file["admin"].get("user", "admin")
-    for node in cluster.of("admin"):
-        ask = ["runuser", "-u", user, "--", "kubectl", "get", "nodes"]
-        node.wait(f"{user} to see {names}", lambda node=node, ask=ask: all(f"{name} " in node.run(*ask)[1] for name in names), every=1)
-        status, _ = node.run("systemctl", "cat", "kubelet.service")
-        claim(status != 0, f"{node.name}: an admin host has a kubelet")
-
-
-def folders_are_exported(cluster, real):
-    """The folders of the cluster's file are there and exported to the node network, and to nobody else."""
-    for node in cluster.of("storage") or (cluster.of("loadbalancer")[:1] if "storage" in cluster.file else []):
-        for folder in cluster.file["storage"]["exports"]:
-            line = next((it for it in (node.read("etc/exports.d/nodeimg.exports") or "").splitlines() if it.split()[:1] == [folder]), None)
-            claim(line and f"{cluster.net}(" in line and len(line.split()) == 2, f"{node.name}: {folder} is exported as {line}")
-            claim((node.root / folder.lstrip("/")).is_dir(), f"{node.name}: no {folder}")
-            if real:
-                _, exported = node.run("exportfs", "-s")
-                claim(folder in exported, f"{node.name}: exported is {exported}")
-
-
 def network_is_the_files(cluster):
     """Each machine knows every other by name, has the file's routes and its name in the file's domain; its metrics are there where they were asked for."""
     domain = cluster.file.get("node_domain")
@@ -155,7 +57,7 @@ def network_is_the_files(cluster):
         for it in cluster.file.get("network", {}).get("routes", []):
             claim(f"{it['to']} via {it['via']}" in routes, f"{node.name}: no route to {it['to']} in {routes}")
         if (node.root / "usr/bin/prometheus-node-exporter").exists():
-            node.wait("metrics", lambda node=node: answers(f"http://{node.address}:9100/metrics", "node_uname_info"), every=1)
+            node.wait("metrics", lambda node=node: roles.answers(f"http://{node.address}:9100/metrics", "node_uname_info"), every=1)
 
 
 def files_are_valid(cluster):
@@ -208,13 +110,16 @@ def form(world, folder):
         claim(statuses.count(0) == 1 and statuses[-1] == 0, f"{node.name}: kubeadm was called with {calls}")
     in_turn(cluster.planes)
     if cluster.of("etcd"):
-        etcd_is_whole(cluster)
-    authority_answers(cluster)
-    admin_is_in_charge(cluster)
-    folders_are_exported(cluster, real)
+        roles.etcd_is_whole(cluster)
+        roles.etcd_takes_a_member_back(cluster)
+    roles.authority_answers(cluster)
+    roles.admin_is_in_charge(cluster)
+    roles.folders_are_exported(cluster, real)
     applied = [it.split()[1] for it in (cluster.planes[0].read("var/lib/kubeadm-double/applied.log") or "").splitlines()]
     wanted = [it["name"] for it in cluster.file.get("manifest", [])]
     places = [next((n for n, it in enumerate(applied) if it.startswith(name)), None) for name in wanted]
     claim(None not in places and places == sorted(places), f"of {wanted} were applied: {applied}")
     if cluster.of("loadbalancer"):
-        balancer_leads_to_planes(cluster)
+        roles.balancer_leads_to_planes(cluster)
+    if len(cluster.of("loadbalancer")) > 1:
+        roles.balancers_keep_an_address(cluster)

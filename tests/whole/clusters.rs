@@ -16,6 +16,9 @@ use std::process::Command;
 const BARE_METAL_WORKER: &str =
     "\"parts/worker\", \"parts/containerd\", \"parts/bare-metal-amd64\"";
 
+/// Where the clusters are that nodeimg ships.
+const SHIPPED: &str = "profiles/clusters";
+
 /// Copies shipped files whose names begin so beside the user, where they win, with what `edit` makes of each.
 fn copy(from: &str, begin: &str, to: &Path, edit: &dyn Fn(&str) -> String) {
     fs::create_dir_all(to).expect("a folder");
@@ -48,8 +51,8 @@ fn pinned(world: &World, file: &str) -> String {
     res
 }
 
-/// Builds a shipped cluster: an appliance for each profile, a seed for each node.
-fn shipped(name: &str) -> Folder {
+/// Builds a cluster of a folder's: an appliance for each profile, a seed for each node.
+fn made(from: &str, name: &str) -> Folder {
     let world = world();
     let place = folder(name);
     let pin = |file: &str| pinned(world, file);
@@ -60,7 +63,7 @@ fn shipped(name: &str) -> Folder {
     let profiles = place.join("profiles");
     copy("profiles/parts", "", &profiles.join("parts"), &pin);
     copy("profiles", name, &profiles, &here);
-    copy("profiles/clusters", "", &place, &pin);
+    copy(from, "", &place, &pin);
     fs::rename(
         place.join(format!("{name}.toml")),
         place.join("cluster.toml"),
@@ -71,8 +74,8 @@ fn shipped(name: &str) -> Folder {
     place
 }
 
-fn forms(name: &str) {
-    let place = shipped(name);
+fn forms(from: &str, name: &str) {
+    let place = made(from, name);
     let _alone = alone();
     run(Command::new(repository().join("ci/nodes"))
         .arg("--cluster")
@@ -93,25 +96,31 @@ fn clusters_form_whatever_befalls_them() {
 
 #[test]
 fn ten_hosts_forms() {
-    forms("ten-hosts");
+    forms(SHIPPED, "ten-hosts");
 }
 
 #[test]
 fn goldentooth_forms() {
-    forms("goldentooth");
+    forms(SHIPPED, "goldentooth");
 }
 
 #[test]
 fn kubeauto_forms() {
-    forms("kubeauto");
+    forms(SHIPPED, "kubeauto");
 }
 
 #[test]
 fn cka_simple_forms() {
-    forms("cka-simple");
+    forms(SHIPPED, "cka-simple");
 }
 
 #[test]
 fn kubespray_forms() {
-    forms("kubespray");
+    forms(SHIPPED, "kubespray");
+}
+
+/// An address that moves to the load balancer that is alive.
+#[test]
+fn two_balancers_form() {
+    forms("tests/whole/clusters", "two-balancers");
 }

@@ -79,6 +79,7 @@ pub fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         ("table", "logical partitions without end", logical()),
         ("tar", "a deep path", deep()),
+        ("tar", "directories in one another", nested()),
         ("vmdk", "extents without end", extents()),
         ("xz", "streams of nothing", stream().repeat(MAX_INPUT / 32)),
         ("xz", "blocks of nothing", blocks()),
@@ -209,6 +210,24 @@ fn deep() -> Vec<u8> {
     let path = format!("./{}\0", "a/".repeat(2000));
     let mut tar = ustar(&[("././@LongLink", path.as_bytes()), ("./a/", b"")]);
     tar[156] = b'L';
+    tar
+}
+
+/// Returns as many directories in one another as there is room for, each named by its whole path.
+fn nested() -> Vec<u8> {
+    let mut tar = ustar(&[("./", b"")]);
+    tar.truncate(512);
+    for depth in 1.. {
+        let path = format!("./{}\0", "a/".repeat(depth));
+        let mut named = ustar(&[("././@LongLink", path.as_bytes()), ("./a/", b"")]);
+        named.truncate(named.len() - 1024);
+        named[156] = b'L';
+        if tar.len() + named.len() + 1024 > MAX_INPUT {
+            break;
+        }
+        tar.extend(named);
+    }
+    tar.resize(tar.len() + 1024, 0);
     tar
 }
 

@@ -1,7 +1,7 @@
 //! Damage: every reader answers a cut or changed input with an error or with bytes, never with a panic, and never asks for
 //! memory that the input's honest size does not explain.
 
-use crate::tools::{Memory, bytes, jobs, vmdk_options};
+use crate::tools::{Memory, bytes, jobs, run, vmdk_options};
 use disk::compress::{self, Compression};
 use disk::qcow2::{self, Qcow2Compression, Qcow2Options};
 use disk::{compressed, table, vmdk};
@@ -187,6 +187,25 @@ fn declared_sizes_cost_nothing_until_they_are_there() {
         error.to_string().contains("limit of 5242880 bytes"),
         "{error}"
     );
+}
+
+#[test]
+fn many_blocks_of_next_to_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("raw").to_str().unwrap().to_owned();
+    for (blocks, is_taken) in [(10_000, true), (11_000, false)] {
+        std::fs::write(&path, vec![1; blocks * 64]).unwrap();
+        let arguments = ["-0", "-T1", "--block-size=64", "-c", &path];
+        let packed = run("xz", &arguments, "xz-utils");
+        let result = compressed::decode(&packed, jobs(1), 1 << 20, &Memory::default(), &mut |_| {});
+        match result {
+            Ok(size) => assert!(is_taken && size == blocks as u64 * 64),
+            Err(error) => assert!(
+                !is_taken && error.to_string().contains("11000 blocks for 704000 bytes"),
+                "{error}"
+            ),
+        }
+    }
 }
 
 #[test]

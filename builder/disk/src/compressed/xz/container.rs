@@ -13,6 +13,9 @@ pub(crate) const CHECK_CRC32: [u8; 2] = [0, 1];
 const EDGE: u64 = 12;
 const HEADER_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
 const FOOTER_MAGIC: [u8; 2] = *b"YZ";
+/// Blocks a file may have, and one more for so many bytes that it holds: each costs a decoder, whatever it holds.
+const MAX_BLOCKS: u64 = 10_000;
+const BYTES_PER_BLOCK: u64 = 4096;
 
 /// What the index says of a block; sizes in bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,6 +118,11 @@ pub(super) fn blocks(source: &dyn ReadAt) -> Result<(Vec<Block>, u64), Error> {
         let sum = out.checked_add(block.record.uncompressed);
         out = sum
             .ok_or_else(|| Error::corrupt(FORMAT, "the index's sizes are impossible", block.at))?;
+    }
+    let n_blocks = blocks.len() as u64;
+    if n_blocks > MAX_BLOCKS + out / BYTES_PER_BLOCK {
+        let what = format!("{n_blocks} blocks for {out} bytes");
+        return Err(Error::unsupported(FORMAT, what));
     }
     Ok((blocks, out))
 }

@@ -57,7 +57,7 @@ macro_rules! parsers {
 }
 
 parsers! {
-    appliance cluster control deb ext4 fat journal lock module modules_dep openpgp packages profile qcow2 release script
+    appliance cluster control deb ext4 fat image journal lock module modules_dep openpgp packages profile qcow2 release script
     stream table tar vmdk xz
 }
 

@@ -8,6 +8,7 @@ mod damage;
 mod fault;
 mod fleet;
 mod full;
+mod images;
 mod kills;
 mod privilege;
 mod race;

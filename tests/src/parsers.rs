@@ -37,6 +37,7 @@ pub const ALL: &[Parser] = &[
     parser("deb", packages::deb, seeds::packages::deb),
     parser("ext4", volumes::ext4, seeds::volumes::ext4),
     parser("fat", volumes::fat, seeds::volumes::fat),
+    parser("image", texts::image, seeds::texts::image),
     parser("journal", journal::journal, seeds::volumes::journal),
     parser("lock", texts::lock, seeds::texts::lock),
     parser("module", kernel::module, seeds::kernel::module),

@@ -79,6 +79,7 @@ pub(crate) fn lock(profile: &profile::Profile) -> Lock {
             })
             .collect(),
         files: Vec::new(),
+        images: Vec::new(),
     }
 }
 
@@ -96,6 +97,7 @@ fn every_profile_has_the_plan_that_was_reviewed() {
                 profile: &profile,
                 lock: &lock,
                 seed,
+                needs: Vec::new(),
             },
             &shelf,
         );

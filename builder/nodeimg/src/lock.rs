@@ -3,13 +3,18 @@
 //! The same lock gives the same bytes. A lock is bound to the profile's text: change that, and the lock must be made anew.
 
 mod file;
+mod images;
 mod repositories;
 mod resolve;
 
 use crate::digest::Digest;
 use crate::profile::Profile;
+use crate::reference::Reference;
+use crate::want::{Kind, Want};
+use std::collections::BTreeSet;
 
 pub use file::{parse, render};
+pub use images::resolve as resolve_images;
 pub(crate) use repositories::Reader;
 pub use resolve::{Means, lock};
 
@@ -34,6 +39,8 @@ pub struct Lock {
     pub packages: Vec<Package>,
     /// Single files.
     pub files: Vec<Locked>,
+    /// Container images.
+    pub images: Vec<Image>,
 }
 
 /// An input by its digest.
@@ -60,6 +67,19 @@ pub struct Package {
     pub deb: Locked,
 }
 
+/// A container image for one architecture.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Image {
+    /// Its name.
+    pub name: Reference,
+    /// What kind of manifest it has: `application/vnd.oci.image.manifest.v1+json`.
+    pub media_type: String,
+    /// Its manifest: what the name stood for when it was locked.
+    pub manifest: Locked,
+    /// What the manifest names: configuration and layers, in its order, each once.
+    pub blobs: Vec<Locked>,
+}
+
 /// Who vouched for a list of digests.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Signer {
@@ -84,12 +104,13 @@ pub fn profile_digest(profile: &Profile) -> Digest {
 impl Lock {
     /// Returns everything that must be in the cache before a build, with a word for each.
     pub fn wants(&self) -> Vec<crate::want::Want> {
-        let want = |what: String, it: &Locked| crate::want::Want {
+        let want = |what: String, it: &Locked| Want {
             what,
             url: it.url.clone(),
             digest: Some(it.sha256),
             size: Some(it.size),
             limit: it.size,
+            kind: Kind::File,
         };
         let mut wants = vec![want("base image".to_owned(), &self.base)];
         wants.extend(
@@ -98,6 +119,20 @@ impl Lock {
                 .map(|it| want(format!("{} {}", it.name, it.version), &it.deb)),
         );
         wants.extend(self.files.iter().map(|it| want(it.url.clone(), it)));
+        // Images share layers.
+        let mut known = BTreeSet::new();
+        for it in &self.images {
+            let manifest = Want {
+                kind: Kind::ImageManifest,
+                ..want(format!("manifest of {}", it.name), &it.manifest)
+            };
+            let blobs = it
+                .blobs
+                .iter()
+                .map(|blob| want(format!("part of {}", it.name), blob));
+            let all = std::iter::once(manifest).chain(blobs);
+            wants.extend(all.filter(|it| known.insert(it.digest)));
+        }
         wants
     }
 }

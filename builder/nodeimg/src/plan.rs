@@ -4,6 +4,7 @@
 //! ([`std::fmt::Display`]) is what people review and tests compare; secrets appear in it as digests only.
 
 mod make;
+mod preload;
 mod text;
 
 use crate::base::Arch;
@@ -24,7 +25,7 @@ pub mod layer {
 
     /// The base image.
     pub const BASE: Layer = Layer(0);
-    /// Packages and dpkg's database.
+    /// Packages and dpkg's database, container images.
     pub const PACKAGES: Layer = Layer(1);
     /// Overlays and files of the profile.
     pub const OVERLAYS: Layer = Layer(2);

@@ -8,6 +8,7 @@ mod keys;
 mod load;
 
 use crate::base::Base;
+use crate::preload::{Item, KUBEADM, KubeadmImages, Preload};
 use crate::size::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -136,6 +137,8 @@ pub struct Kubernetes {
     pub version: String,
     /// The sandbox image that this version's kubeadm names; only nodes that run pods have one.
     pub pause_image: Option<String>,
+    /// What else this version's kubeadm starts.
+    pub images: KubeadmImages,
 }
 
 /// A single file by URL and SHA-256.
@@ -199,6 +202,8 @@ pub struct Profile {
     pub files: Vec<RemoteFile>,
     /// Overlays, from the bottom up.
     pub overlays: Vec<String>,
+    /// Container images that are brought along, if any are.
+    pub preload: Option<Preload>,
     /// The format that is built unless another is asked for.
     pub format: Format,
     /// Size of a virtual machine's disk; an SD card's image is as large as its content.
@@ -310,6 +315,14 @@ impl fmt::Display for Profile {
         writeln!(f, "install   {}", self.install.join(" "))?;
         writeln!(f, "hold      {}", self.hold.join(" "))?;
         writeln!(f, "overlays  {}", self.overlays.join(" "))?;
+        if let Some(it) = &self.preload {
+            let word = |it: &Item| match it {
+                Item::Kubeadm => KUBEADM.to_owned(),
+                Item::Image(it) => it.to_string(),
+            };
+            let words: Vec<String> = it.images.iter().map(word).collect();
+            writeln!(f, "preload   {}", words.join(" "))?;
+        }
         write!(f, "artifact  {}, {} free", self.format, self.slack)?;
         match self.disk {
             Some(disk) => writeln!(f, ", disk {disk}"),

@@ -8,12 +8,15 @@ use crate::base::SeedPlace;
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
 use crate::lock::Lock;
+use crate::preload::{self, Need};
 use crate::profile::{Profile, RemoteFile, Role, Unpack};
+use crate::want::{Kind, Want};
 use cluster::seed::{NicConfig, NicRole, Nics};
-use cluster::{Cluster, ManifestSource, NodeName, Secrets};
-use fstree::{Content, Mosaic, Timestamp};
+use cluster::{Cluster, Keeper, ManifestSource, NodeName, Secrets};
+use fstree::{Content, Mosaic, ReadAt, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The cluster a node belongs to.
 #[derive(Debug)]
@@ -65,6 +68,78 @@ pub fn manifests(profile: &Profile, cluster: &Cluster) -> Result<Vec<RemoteFile>
             path,
             mode: 0o644,
             unpack: Unpack::No,
+        });
+    }
+    Ok(res)
+}
+
+/// Returns what must be fetched to read every manifest of the cluster that is on a server.
+pub fn manifest_wants(cluster: &Cluster) -> Result<Vec<Want>> {
+    let mut res = Vec::new();
+    for manifest in &cluster.manifests {
+        if let ManifestSource::Remote { url, sha256 } = &manifest.source {
+            let broken = input(format!("the digest of manifest {}", manifest.name));
+            res.push(Want {
+                what: format!("manifest {}", manifest.name),
+                url: url.to_string(),
+                digest: Some(sha256.as_str().parse().map_err(broken)?),
+                size: None,
+                limit: MANIFEST_LIMIT,
+                kind: Kind::File,
+            });
+        }
+    }
+    Ok(res)
+}
+
+/// Returns the text of every manifest of the cluster with a word for it: `fetched` as [`manifest_wants`] asks for them, or `beside`
+/// its file.
+pub fn manifest_texts(
+    cluster: &Cluster,
+    fetched: &[Arc<dyn ReadAt>],
+    beside: &BTreeMap<String, String>,
+) -> Result<Vec<(String, String)>> {
+    let mut res = Vec::new();
+    let mut fetched = fetched.iter();
+    for manifest in &cluster.manifests {
+        let by = format!("manifest {}", manifest.name);
+        let missing = || Error::world(format!("{by} was not read"));
+        let text = match &manifest.source {
+            ManifestSource::Local { path } => beside.get(path).ok_or_else(missing)?.clone(),
+            ManifestSource::Remote { .. } => {
+                let source = fetched.next().ok_or_else(missing)?;
+                let bytes = Content::range(source.clone(), 0, source.size())
+                    .read_all(MANIFEST_LIMIT)
+                    .map_err(input(by.clone()))?;
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+        };
+        res.push((by, text));
+    }
+    Ok(res)
+}
+
+/// Returns the container images that the cluster starts on machines of `profile` besides kubeadm's: those that its manifests name,
+/// and its virtual address's.
+pub fn needs(
+    profile: &Profile,
+    cluster: &Cluster,
+    manifests: &[(String, String)],
+) -> Result<Vec<Need>> {
+    let mut res = Vec::new();
+    for (by, text) in manifests {
+        res.extend(preload::named(text).into_iter().map(|image| Need {
+            image,
+            by: by.clone(),
+        }));
+    }
+    if profile.role == Role::Controlplane
+        && let Some(at) = &cluster.load_balancer.virtual_address
+        && let Keeper::KubeVip { image } = &at.keeper
+    {
+        res.push(Need {
+            image: image.parse()?,
+            by: "kube-vip".to_owned(),
         });
     }
     Ok(res)

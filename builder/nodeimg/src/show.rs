@@ -232,7 +232,7 @@ fn line(tree: &FileTree, path: &ImgPath, node: &Node, layers: &Layers, text: &mu
 
 /// Which layer a path came from, as far as the image itself tells.
 struct Layers {
-    /// Overlays and packages by path.
+    /// Overlays, container images and packages by path.
     of: BTreeMap<String, String>,
     /// The build's time, which everything has that was made.
     time: Option<i64>,
@@ -260,16 +260,16 @@ impl Layers {
         layers.time = text["time"].as_i64();
         let packages = text["packages"].as_array().into_iter().flatten();
         layers.packages(tree, packages.filter_map(|it| it["name"].as_str()))?;
-        for (overlay, paths) in text["overlays"].as_object().into_iter().flatten() {
-            for path in paths
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-            {
-                layers
-                    .of
-                    .insert(path.to_owned(), format!("overlay {overlay}"));
+        for (kind, named) in [("image", &text["images"]), ("overlay", &text["overlays"])] {
+            for (name, paths) in named.as_object().into_iter().flatten() {
+                for path in paths
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                {
+                    layers.of.insert(path.to_owned(), format!("{kind} {name}"));
+                }
             }
         }
         Ok(layers)

@@ -1,8 +1,8 @@
 //! What the core asks the host for: bytes by URL, verified bytes by digest, and results of earlier builds by what they were
 //! made of.
 //!
-//! The core never opens a connection. It asks in three rounds while locking (signatures and release files; indexes and
-//! the base; nothing more), and once before building (what the lock names).
+//! The core never opens a connection. It asks in rounds while locking (signatures and release files; indexes and the base;
+//! names of container images, and what those stand for), and once before building (what the lock names).
 
 use crate::digest::Digest;
 use crate::error::Result;
@@ -23,6 +23,31 @@ pub struct Want {
     pub size: Option<u64>,
     /// How many bytes are too many.
     pub limit: u64,
+    /// What kind of thing it is, for servers that have several under one URL.
+    pub kind: Kind,
+}
+
+/// What a server is asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Kind {
+    /// Whatever is there.
+    #[default]
+    File,
+    /// The manifest of a container image, or the list of an image's manifests.
+    ImageManifest,
+}
+
+impl Kind {
+    /// Returns the media types that are understood, as an HTTP `Accept` field; none for any.
+    pub fn accept(self) -> Option<&'static str> {
+        match self {
+            Self::File => None,
+            Self::ImageManifest => Some(
+                "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+                 application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json",
+            ),
+        }
+    }
 }
 
 /// What the core can ask of the host while locking.

@@ -1,8 +1,13 @@
-//! What people write: profiles, base files, locks, cluster files.
+//! What people write: profiles, base files, locks, cluster files; and what registries tell of container images.
 
-use nodeimg::{lock as locks, profile as profiles};
+use fstree::ReadAt;
+use nodeimg::base::Arch;
+use nodeimg::error::Result;
+use nodeimg::reference::Reference;
+use nodeimg::want::{Fetch, Want};
+use nodeimg::{lock as locks, preload, profile as profiles};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Loads a profile, and one whose base is the input.
 pub fn profile(data: &[u8]) {
@@ -29,6 +34,38 @@ pub fn lock(data: &[u8]) {
         let again = locks::parse("x.lock", text.as_bytes()).expect("what was written reads");
         assert_eq!(again, lock);
         drop(lock.wants());
+    }
+}
+
+/// A registry that has the input under every name.
+struct Everywhere<'a>(&'a [u8]);
+
+impl Fetch for Everywhere<'_> {
+    fn fetch(&self, wants: &[Want]) -> Result<Vec<Arc<dyn ReadAt>>> {
+        let bytes = || -> Arc<dyn ReadAt> { Arc::new(self.0.to_vec()) };
+        Ok(wants.iter().map(|_| bytes()).collect())
+    }
+}
+
+/// Takes the input for all that a registry answers, and for a manifest that names images.
+pub fn image(data: &[u8]) {
+    for name in [
+        "registry.k8s.io/pause:3.10.2",
+        "a@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    ] {
+        let name = name.parse().expect("a constant name");
+        for arch in [Arch::Amd64, Arch::Arm64] {
+            drop(locks::resolve_images(
+                std::slice::from_ref(&name),
+                arch,
+                &Everywhere(data),
+            ));
+        }
+    }
+    for it in preload::named(&String::from_utf8_lossy(data)) {
+        let again: Reference = it.to_string().parse().expect("what was written reads");
+        assert_eq!(again, it);
+        drop(it.manifest_url());
     }
 }
 

@@ -1,7 +1,8 @@
-//! The profiles, parts and bases that are shipped, a lock and a cluster's file.
+//! The profiles, parts and bases that are shipped, a lock, a cluster's file, and what names container images.
 
 use nodeimg::digest::Digest;
-use nodeimg::lock::{self, Lock, Locked, Package, Signer};
+use nodeimg::lock::{self, Image, Lock, Locked, Package, Signer};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,8 +57,44 @@ pub fn lock() -> Vec<Vec<u8>> {
             deb: locked("http://example.org/a.deb"),
         }],
         files: vec![locked("http://example.org/file")],
+        images: vec![Image {
+            name: "registry.k8s.io/pause:3.10.2".parse().expect("a name"),
+            media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+            manifest: locked("http://example.org/manifest"),
+            blobs: vec![
+                locked("http://example.org/config"),
+                locked("http://example.org/layer"),
+            ],
+        }],
     };
     vec![lock::render(&lock).into_bytes()]
+}
+
+/// Returns a list of manifests, a manifest that is its own configuration too, and a manifest of Kubernetes.
+pub fn image() -> Vec<Vec<u8>> {
+    let digest = format!("sha256:{}", Digest::of(b"x"));
+    let part = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": digest,
+        "size": 9,
+        "platform": { "architecture": "amd64", "os": "linux", "variant": "v1" },
+    });
+    let list = json!({ "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [part, part] });
+    let manifest = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": part,
+        "layers": [part, part],
+        "architecture": "arm64",
+        "os": "linux",
+    });
+    let pod = format!(
+        "spec:\n  containers:\n  - image: quay.io/a/b:1@{digest}\n  - {{name: c, image: \"d\"}}\n"
+    );
+    vec![
+        list.to_string().into_bytes(),
+        manifest.to_string().into_bytes(),
+        pod.into_bytes(),
+    ]
 }
 
 /// Returns the cluster's file that `cluster init` writes, and the shipped clusters.

@@ -4,6 +4,7 @@
 //! tried again on what passes — refused connections, cut bodies, 429 and 5xx — after waits that double. Nothing is
 //! believed here: digests and signatures are checked by who asked. The schedule has no random part.
 
+mod bearer;
 mod folder;
 #[cfg(test)]
 pub(crate) mod server;
@@ -13,6 +14,7 @@ mod transfer;
 
 use super::at;
 use super::mirror::{Mirrors, Source};
+use bearer::Tokens;
 use nodeimg::error::{Cause, Error, Result};
 use nodeimg::want::Want;
 use reqwest::blocking::Client;
@@ -78,6 +80,7 @@ pub(crate) struct Fetcher {
     mirrors: Mirrors,
     network: Network,
     patience: Patience,
+    tokens: Tokens,
 }
 
 impl Fetcher {
@@ -110,6 +113,7 @@ impl Fetcher {
             mirrors,
             network,
             patience,
+            tokens: Tokens::default(),
         })
     }
 
@@ -163,6 +167,8 @@ impl Fetcher {
             let before = length(partial);
             let transfer = Transfer {
                 client: &self.client,
+                mirrors: &self.mirrors,
+                tokens: &self.tokens,
                 want,
                 url,
                 partial,

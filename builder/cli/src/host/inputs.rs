@@ -1,6 +1,8 @@
 //! The core's inputs: from the cache, or fetched into it and checked; and what is derived from them, made once.
 
 #[cfg(test)]
+mod registry;
+#[cfg(test)]
 mod tests;
 
 use super::at;

@@ -119,9 +119,9 @@ pub(super) fn image(
     goal: &Goal<'_>,
     watch: &mut Stopwatch,
 ) -> Result<Built> {
+    let plan = select::plan(host, selected)?;
     host.inputs.fetch(&selected.wants())?;
     watch.lap("fetch");
-    let plan = select::plan(host, selected)?;
     let mut warnings = Vec::new();
     let image = {
         let mut stage = None;

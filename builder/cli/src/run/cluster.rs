@@ -7,7 +7,10 @@ use crate::host::{output, usage};
 use anyhow::{Context as _, Result};
 use cluster::{Cluster, ClusterName, RootSeed, Secrets, UnixTime, draw};
 use nodeimg::error::Error;
-use nodeimg::seed::Membership;
+use nodeimg::preload::{self, Need};
+use nodeimg::profile::Profile;
+use nodeimg::seed::{self, Membership};
+use nodeimg::want::Fetch as _;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -203,6 +206,25 @@ impl Loaded {
             node: Some(node),
             manifests: &self.manifests,
         }
+    }
+
+    /// Returns the container images that the cluster starts besides kubeadm's, where a profile brings such along; and says which
+    /// manifests would not do with them.
+    pub(super) fn needs(&self, host: &Host, profile: &Profile) -> Result<Vec<Need>> {
+        if profile.preload.is_none() {
+            return Ok(Vec::new());
+        }
+        let found = host.inputs.fetch(&seed::manifest_wants(&self.cluster)?)?;
+        let manifests = seed::manifest_texts(&self.cluster, &found, &self.manifests)?;
+        for (name, text) in &manifests {
+            if preload::always_asks(text) {
+                host.voice.note(&format!(
+                    "{name} says `imagePullPolicy: Always`: its pods ask the registry when they start, also for images that {} brings along",
+                    profile.name
+                ));
+            }
+        }
+        Ok(seed::needs(profile, &self.cluster, &manifests)?)
     }
 }
 

@@ -15,6 +15,7 @@ use fstree::ReadAt as _;
 use nodeimg::base::SeedPlace;
 use nodeimg::error::Error;
 use nodeimg::lock::Lock;
+use nodeimg::preload::Need;
 use nodeimg::profile::Profile;
 use nodeimg::seed::{self, Membership};
 use serde_json::{Value, json};
@@ -56,10 +57,16 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
             formats: &formats,
         };
         let of_profile = nodes.iter().filter(|it| it.profile.as_str() == name);
+        // Nobody needs them where no image is built.
+        let needs = match args.per_node {
+            PerNode::OnlySeed => Vec::new(),
+            _ => loaded.needs(host, &profile)?,
+        };
+        let selected = |seed| selected((&profile, &lock), &loaded, needs.clone(), seed);
         if args.per_node == PerNode::Image {
             for node in of_profile {
                 let seed = seed_of(&profile, &lock, &loaded, node)?;
-                let mut selected = selected(&profile, &lock, &loaded, seed)?;
+                let mut selected = selected(seed)?;
                 selected.node = Some(node.name.to_string());
                 selected.readers = Readers::Owner;
                 let built = build::image(host, &selected, &goal(node.name.as_str()), &mut watch)?;
@@ -74,7 +81,7 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
                 .map(|it| loaded.member(it.name.as_str()))
                 .collect();
             let table = seed::table(&profile, &lock, &members)?;
-            let mut selected = selected(&profile, &lock, &loaded, table)?;
+            let mut selected = selected(table)?;
             selected.readers = Readers::Owner;
             let built = build::image(host, &selected, &goal(&name), &mut watch)?;
             tale.image(&args.out, &built, &name);
@@ -90,7 +97,7 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
             tale.seed(node, &files);
         }
         if args.per_node == PerNode::Seed {
-            let selected = selected(&profile, &lock, &loaded, seed::of_role(&profile)?)?;
+            let selected = selected(seed::of_role(&profile)?)?;
             let built = build::image(host, &selected, &goal(&name), &mut watch)?;
             tale.image(&args.out, &built, &name);
         }
@@ -153,8 +160,14 @@ fn seed_of(profile: &Profile, lock: &Lock, loaded: &Loaded, node: &Node) -> Resu
     Ok(seed::seed(profile, lock, &loaded.member(name.as_str()))?)
 }
 
-fn selected(profile: &Profile, lock: &Lock, loaded: &Loaded, seed: SeedFiles) -> Result<Selected> {
+fn selected(
+    (profile, lock): (&Profile, &Lock),
+    loaded: &Loaded,
+    needs: Vec<Need>,
+    seed: SeedFiles,
+) -> Result<Selected> {
     Ok(Selected {
+        needs,
         manifests: seed::manifests(profile, &loaded.cluster)?,
         profile: profile.clone(),
         lock: lock.clone(),

@@ -8,9 +8,10 @@ use anyhow::Result;
 use nodeimg::error::Error;
 use nodeimg::lock::{self, Lock, Means};
 use nodeimg::plan::{self, Order, Plan};
+use nodeimg::preload::Need;
 use nodeimg::profile::{self, Profile, RemoteFile};
 use nodeimg::seed;
-use nodeimg::want::Want;
+use nodeimg::want::{Kind, Want};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub(super) struct Selected {
     pub(super) seed: Vec<(String, Vec<u8>)>,
     /// The cluster's manifests that are put into the image, which are pinned like everything in the lock.
     pub(super) manifests: Vec<RemoteFile>,
+    /// Container images that the cluster needs besides kubeadm's.
+    pub(super) needs: Vec<Need>,
 }
 
 impl Selected {
@@ -39,6 +42,7 @@ impl Selected {
             digest: Some(it.sha256),
             size: None,
             limit: seed::MANIFEST_LIMIT,
+            kind: Kind::File,
         }));
         wants
     }
@@ -79,6 +83,7 @@ pub(super) fn plan(host: &Host, selected: &Selected) -> Result<Plan> {
         profile: &profile,
         lock: &selected.lock,
         seed: selected.seed.clone(),
+        needs: selected.needs.clone(),
     };
     Ok(plan::plan(&order, &host.shelves)?)
 }
@@ -205,6 +210,7 @@ fn seeded(
             readers: Readers::All,
             seed,
             manifests: Vec::new(),
+            needs: Vec::new(),
         });
     };
     let mut loaded = cluster::load(host, &path)?;
@@ -213,6 +219,7 @@ fn seeded(
     Ok(Selected {
         seed: seed::seed(&profile, &lock, &loaded.member(&node))?,
         manifests: seed::manifests(&profile, &loaded.cluster)?,
+        needs: loaded.needs(host, &profile)?,
         node: Some(node),
         readers: Readers::Owner,
         profile,

@@ -1,6 +1,6 @@
 //! The lock's text form: TOML, written by hand so that it reads and diffs well, read back by serde.
 
-use super::{Lock, Locked, Package, Signer};
+use super::{Image, Lock, Locked, Package, Signer};
 use crate::error::{Error, Result, input};
 use crate::toml_text;
 use serde::Deserialize;
@@ -22,6 +22,20 @@ struct LockFile {
     packages: Vec<PackageFile>,
     #[serde(default, rename = "file")]
     files: Vec<LockedFile>,
+    #[serde(default, rename = "image")]
+    images: Vec<ImageFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImageFile {
+    name: String,
+    media_type: String,
+    url: String,
+    sha256: String,
+    size: u64,
+    #[serde(default, rename = "blob")]
+    blobs: Vec<LockedFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,6 +125,22 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Lock> {
             })
             .collect::<Result<_>>()?,
         files: it.files.into_iter().map(locked).collect::<Result<_>>()?,
+        images: it
+            .images
+            .into_iter()
+            .map(|it| {
+                Ok(Image {
+                    name: it.name.parse().map_err(input(file.to_owned()))?,
+                    media_type: it.media_type,
+                    manifest: locked(LockedFile {
+                        url: it.url,
+                        sha256: it.sha256,
+                        size: it.size,
+                    })?,
+                    blobs: it.blobs.into_iter().map(locked).collect::<Result<_>>()?,
+                })
+            })
+            .collect::<Result<_>>()?,
     })
 }
 
@@ -154,6 +184,16 @@ pub fn render(lock: &Lock) -> String {
     }
     for it in &lock.files {
         line(format_args!("\n[[file]]\n{}", locked(it)));
+    }
+    for it in &lock.images {
+        let (name, media_type) = (quoted(&it.name.to_string()), quoted(&it.media_type));
+        line(format_args!(
+            "\n[[image]]\nname = {name}\nmedia_type = {media_type}\n{}",
+            locked(&it.manifest)
+        ));
+        for it in &it.blobs {
+            line(format_args!("\n[[image.blob]]\n{}", locked(it)));
+        }
     }
     text
 }

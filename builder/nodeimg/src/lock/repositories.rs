@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result, input};
 use crate::facts::BaseFacts;
 use crate::profile::{Profile, Repository};
-use crate::want::Want;
+use crate::want::{Kind, Want};
 use deb::solve::{self, Installed, Repository as Candidates, Wanted};
 use deb::{Arch, Compression, Index, Release};
 use fstree::ReadAt;
@@ -123,6 +123,7 @@ pub(super) fn indexes(
                 digest: Some(Digest::from_bytes(entry.sha256.0)),
                 size: Some(entry.size),
                 limit: entry.size,
+                kind: Kind::File,
             });
             owners.push((suite.repository.clone(), Compression::of_name(&path)));
         }

@@ -1,7 +1,7 @@
-//! Making a lock: three rounds of asking the host, with every signature checked before anything is read.
+//! Making a lock: rounds of asking the host, with every signature checked before anything is read.
 //!
 //! First the signed lists (the base's SHA256SUMS, each suite's InRelease) and the keys; then what those vouch for (the base
-//! image, the package indexes); then nothing but what the profile pins itself. A key is believed by its fingerprint alone,
+//! image, the package indexes); then what the profile pins itself, and container images. A key is believed by its fingerprint alone,
 //! wherever it came from.
 
 use super::repositories::{self, Suite};
@@ -9,8 +9,9 @@ use super::{Lock, Locked, Package, Signer, profile_digest};
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
 use crate::facts::{self, BaseFacts};
+use crate::preload;
 use crate::profile::{Profile, Role};
-use crate::want::{Blobs, Fetch, Want};
+use crate::want::{Blobs, Fetch, Kind, Want};
 use fstree::ReadAt;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -56,16 +57,19 @@ pub fn lock(profile: &Profile, means: &Means<'_>) -> Result<Lock> {
         digest: Some(base_digest),
         size: None,
         limit: MAX_BASE,
+        kind: Kind::File,
     };
     let size = one(means.fetch, base.clone())?.size();
     let facts = facts::inspect(&profile.base, base_digest, means.blobs, means.jobs)?;
     let indexes = repositories::indexes(profile, &suites, means)?;
     let packages = repositories::solve(profile, &facts, &indexes)?;
+    let kubernetes = kubernetes(profile, &packages)?;
+    let images = preload::asked(profile, kubernetes.as_deref())?;
     Ok(Lock {
         profile: profile.name.clone(),
         profile_digest: profile_digest(profile),
         time: time(&suites, &signers),
-        kubernetes: kubernetes(profile, &packages)?,
+        kubernetes,
         base: Locked {
             url: base.url,
             sha256: base_digest,
@@ -75,6 +79,7 @@ pub fn lock(profile: &Profile, means: &Means<'_>) -> Result<Lock> {
         kernel: kernel(&facts)?,
         packages,
         files: files(profile, means)?,
+        images: super::resolve_images(&images, profile.base.arch, means.fetch)?,
     })
 }
 
@@ -110,6 +115,7 @@ pub(super) fn list(what: String, url: String) -> Want {
         digest: None,
         size: None,
         limit: MAX_LIST,
+        kind: Kind::File,
     }
 }
 
@@ -263,6 +269,7 @@ fn files(profile: &Profile, means: &Means<'_>) -> Result<Vec<Locked>> {
             digest: Some(it.sha256),
             size: None,
             limit: 4 << 30,
+            kind: Kind::File,
         })
         .collect();
     let found = means.fetch.fetch(&wants)?;

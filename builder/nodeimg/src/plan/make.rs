@@ -1,5 +1,6 @@
 //! Making the plan: pure, from profile, lock, shelf and seed.
 
+use super::preload as images;
 use super::{Payload, Plan, Step, UnitChange, layer};
 use crate::base::SeedPlace;
 use crate::digest::Digest;
@@ -8,6 +9,7 @@ use crate::lock::{self, Lock};
 use crate::overlay::{
     self, BaseValues, BuildValues, KubernetesValues, Overlay, Owner, ProfileValues, Values,
 };
+use crate::preload::{self, Need};
 use crate::profile::{Profile, Unpack};
 use crate::shelf::Shelf;
 use crate::time;
@@ -23,6 +25,8 @@ pub struct Order<'a> {
     pub lock: &'a Lock,
     /// The seed's files by name; their content may be secret. None for an image whose seed comes on a disk of its own.
     pub seed: Vec<(String, Vec<u8>)>,
+    /// Container images that the cluster needs besides kubeadm's.
+    pub needs: Vec<Need>,
 }
 
 const ROOT_FILE: Owner = Owner {
@@ -34,6 +38,8 @@ const ROOT_FILE: Owner = Owner {
 /// Writes out every step.
 pub fn plan(order: &Order<'_>, shelf: &dyn Shelf) -> Result<Plan> {
     let (profile, lock) = (order.profile, order.lock);
+    let present = lock.images.iter().map(|it| it.name.clone()).collect();
+    preload::check(profile, lock.kubernetes.as_deref(), &present, &order.needs)?;
     let values = values(profile, lock);
     let overlays: Vec<Overlay> = profile
         .overlays
@@ -56,6 +62,7 @@ pub fn plan(order: &Order<'_>, shelf: &dyn Shelf) -> Result<Plan> {
         pattern: it.clone(),
     }));
     files(profile, &mut steps)?;
+    images::steps(lock, &profile.base.arch.to_string(), &mut steps)?;
     for overlay in &overlays {
         lay(overlay, &mut steps);
     }
@@ -218,7 +225,7 @@ fn description(
             (it.name.clone(), json!(paths))
         })
         .collect();
-    let text = json!({
+    let mut text = json!({
         "profile": profile.name,
         "role": profile.role.name(),
         "kubernetes": lock.kubernetes,
@@ -228,6 +235,9 @@ fn description(
         "packages": packages,
         "overlays": laid,
     });
+    if !lock.images.is_empty() {
+        text["images"] = images::described(lock);
+    }
     let mut bytes = serde_json::to_vec_pretty(&text).map_err(input("the image's description"))?;
     bytes.push(b'\n');
     Ok(Step::Put {

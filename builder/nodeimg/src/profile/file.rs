@@ -28,6 +28,8 @@ pub(super) struct ProfileFile {
     #[serde(default)]
     pub(super) image: ImageFile,
     #[serde(default)]
+    pub(super) preload: PreloadFile,
+    #[serde(default)]
     pub(super) machine: MachineFile,
     #[serde(default)]
     pub(super) boot: BootFile,
@@ -50,6 +52,24 @@ pub(super) struct AdminFile {
 pub(super) struct KubernetesFile {
     pub(super) version: Option<String>,
     pub(super) pause_image: Option<String>,
+    #[serde(default)]
+    pub(super) images: KubeadmImagesFile,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KubeadmImagesFile {
+    pub(super) node: Option<Vec<String>>,
+    pub(super) controlplane: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PreloadFile {
+    #[serde(default)]
+    pub(super) images: Vec<String>,
+    #[serde(default)]
+    pub(super) without: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -169,6 +189,11 @@ impl ProfileFile {
             &mut self.kubernetes.pause_image,
             over.kubernetes.pause_image,
         );
+        let (under, images) = (&mut self.kubernetes.images, over.kubernetes.images);
+        set(&mut under.node, images.node);
+        set(&mut under.controlplane, images.controlplane);
+        grow(&mut self.preload.images, over.preload.images);
+        grow(&mut self.preload.without, over.preload.without);
         grow(&mut self.packages.install, over.packages.install);
         grow(&mut self.packages.hold, over.packages.hold);
         for (name, repository) in over.repositories {

@@ -1,6 +1,8 @@
 //! Reading a profile with all that it extends, and turning text into values that are believed from then on.
 
-use super::file::{KubernetesFile, LinkKind, MachineFile, NicFile, ProfileFile, RemoteFileFile};
+use super::file::{
+    KubernetesFile, LinkKind, MachineFile, NicFile, PreloadFile, ProfileFile, RemoteFileFile,
+};
 use super::{
     Admin, BootEdits, Format, Kubernetes, Link, Machine, Network, Nic, Profile, RemoteFile, Role,
     Unpack,
@@ -8,6 +10,8 @@ use super::{
 use crate::base::{self, Base};
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
+use crate::preload::{self, Item, KubeadmImages, Preload};
+use crate::reference::Reference;
 use crate::shelf::Shelf;
 use crate::size::Bytes;
 use crate::toml_text;
@@ -185,6 +189,12 @@ fn finish(
     if format == Format::Ova && machine.is_none() {
         return Err(missing(name, "machine.cpus"));
     }
+    let preload = preload(name, role, &file.preload)?;
+    let mut overlays = file.overlays;
+    // Images that nothing brings into containerd's store would be of no use.
+    if preload.is_some() && !overlays.iter().any(|it| it == preload::OVERLAY) {
+        overlays.push(preload::OVERLAY.to_owned());
+    }
     Ok(Profile {
         name: name.to_owned(),
         summary: file.summary.unwrap_or_default(),
@@ -201,7 +211,8 @@ fn finish(
             .filter(|it| it.arch.is_none_or(|it| it == base_arch))
             .map(|it| remote(name, it))
             .collect::<Result<_>>()?,
-        overlays: file.overlays,
+        overlays,
+        preload,
         format,
         disk: size(file.image.disk, "image.disk")?,
         slack: size(file.image.slack, "image.slack")?
@@ -237,9 +248,53 @@ fn kubernetes(name: &str, role: Role, file: KubernetesFile) -> Result<Option<Kub
         }
     }
     let pause_image = file.pause_image;
+    let images = KubeadmImages {
+        node: file.images.node.unwrap_or_default(),
+        controlplane: file.images.controlplane.unwrap_or_default(),
+    };
     Ok(file.version.map(|version| Kubernetes {
         version,
         pause_image,
+        images,
+    }))
+}
+
+/// Images must be named such that the kubelet takes what is there and asks no registry.
+fn preload(name: &str, role: Role, file: &PreloadFile) -> Result<Option<Preload>> {
+    let place = |key: &str| format!("profile {name:?}: `preload.{key}`");
+    if file.images.is_empty() {
+        return match file.without.as_slice() {
+            [] => Ok(None),
+            _ => Err(Error::input(format!(
+                "{} leaves out images where none are brought along",
+                place("without")
+            ))),
+        };
+    }
+    if !matches!(role, Role::Controlplane | Role::Worker) {
+        return Err(Error::input(format!(
+            "profile {name:?} preloads container images, but no pods run on a machine of role {}",
+            role.name()
+        )));
+    }
+    let item = |text: &String| {
+        if text == preload::KUBEADM {
+            return Ok(Item::Kubeadm);
+        }
+        let image: Reference = text.parse().map_err(input(place("images")))?;
+        if image.moves() {
+            return Err(Error::input(format!(
+                "{}: {text:?} names no version, and the kubelet would ask the registry for it all the same",
+                place("images")
+            ))
+            .help("name it by a tag other than `latest`, or by its digest"));
+        }
+        Ok(Item::Image(image))
+    };
+    let without = |text: &String| text.parse().map_err(input(place("without")));
+    Ok(Some(Preload {
+        images: file.images.iter().map(item).collect::<Result<_>>()?,
+        without: file.without.iter().map(without).collect::<Result<_>>()?,
     }))
 }
 

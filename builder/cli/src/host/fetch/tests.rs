@@ -3,6 +3,7 @@
 use super::server::{Reply, Server};
 use super::*;
 use nodeimg::digest::Digest;
+use nodeimg::want::Kind;
 
 const QUICK: Patience = Patience {
     attempts: 3,
@@ -25,6 +26,7 @@ fn want(url: &str) -> Want {
         digest,
         size: None,
         limit: 4 << 20,
+        kind: Kind::File,
     }
 }
 

@@ -1,7 +1,9 @@
 //! One attempt at a download: one request, and its body at the end of the partial file.
 
+use super::bearer::{Challenge, Tokens};
 use super::{Progress, check_limit, check_size, length, note_of};
 use crate::host::at;
+use crate::host::mirror::Mirrors;
 use nodeimg::error::{Cause, Error};
 use nodeimg::want::Want;
 use reqwest::StatusCode;
@@ -15,6 +17,8 @@ use std::time::{Duration, Instant};
 /// What an attempt needs.
 pub(super) struct Transfer<'a> {
     pub(super) client: &'a Client,
+    pub(super) mirrors: &'a Mirrors,
+    pub(super) tokens: &'a Tokens,
     pub(super) want: &'a Want,
     pub(super) url: &'a str,
     pub(super) partial: &'a Path,
@@ -49,7 +53,7 @@ impl Transfer<'_> {
         if have > 0 && self.want.size == Some(have) {
             return Ok(());
         }
-        let response = self.request(have).send().map_err(|err| self.unsent(err))?;
+        let response = self.ask(have)?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT if have > 0 => match part(response.headers()) {
                 Some((start, total)) if start == have => {
@@ -83,11 +87,40 @@ impl Transfer<'_> {
         if sure { have } else { 0 }
     }
 
-    fn request(&self, have: u64) -> RequestBuilder {
-        let request = self
+    /// Sends the request, with a token if the server wants one.
+    fn ask(&self, have: u64) -> Result<Response, Failure> {
+        let send = |request: RequestBuilder| request.send().map_err(|err| self.unsent(err));
+        let mut response = send(self.request(self.url, have))?;
+        // First a token that is known for this, which may have expired; then a new one.
+        for known in [true, false] {
+            let challenge = match response.status() {
+                StatusCode::UNAUTHORIZED => Challenge::of(&response),
+                _ => None,
+            };
+            let Some(challenge) = challenge else { break };
+            let token = if known {
+                self.tokens.known(&challenge)
+            } else {
+                let given = self.tokens.ask(self.client, self.mirrors, &challenge)?;
+                Some(given.map_err(passing)?)
+            };
+            if let Some(token) = token {
+                // To who asked for it, which may be where the first was redirected to.
+                let url = response.url().as_str().to_owned();
+                response = send(self.request(&url, have).bearer_auth(token))?;
+            }
+        }
+        Ok(response)
+    }
+
+    fn request(&self, url: &str, have: u64) -> RequestBuilder {
+        let mut request = self
             .client
-            .get(self.url)
+            .get(url)
             .header(header::ACCEPT_ENCODING, "identity");
+        if let Some(kinds) = self.want.kind.accept() {
+            request = request.header(header::ACCEPT, kinds);
+        }
         if have == 0 {
             return request;
         }
@@ -178,6 +211,10 @@ impl Transfer<'_> {
             StatusCode::NOT_FOUND | StatusCode::GONE => Failure::Final(
                 Error::input(format!("{} is not at {}: {why}", self.want.what, self.url))
                     .help("check the URL; if the server dropped this version, name a mirror or update the lock"),
+            ),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Final(
+                Error::world(format!("cannot download {} from {}: {why}", self.want.what, self.url))
+                    .help("check the URL and the proxy: registries of container images say the same of what they do not have; for what wants a password, name a mirror that wants none with --mirror FROM=TO"),
             ),
             _ => Failure::Final(
                 Error::world(format!("cannot download {} from {}: {why}", self.want.what, self.url))

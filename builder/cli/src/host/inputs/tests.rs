@@ -5,6 +5,7 @@ use super::super::fetch::{Network, Patience};
 use super::super::mirror::Mirrors;
 use super::super::progress::Quiet;
 use super::*;
+use nodeimg::want::Kind;
 use std::path::PathBuf;
 
 fn body() -> Vec<u8> {
@@ -23,6 +24,7 @@ fn want(url: String, bytes: &[u8]) -> Want {
         digest: Some(Digest::of(bytes)),
         size: None,
         limit: 4 << 20,
+        kind: Kind::File,
     }
 }
 

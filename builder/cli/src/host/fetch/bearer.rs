@@ -119,12 +119,12 @@ impl Tokens {
 mod tests {
     use super::*;
 
-    fn challenge(realm: &str, service: Option<&str>, scope: Option<&str>) -> Option<Challenge> {
-        Some(Challenge {
+    fn challenge(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
+        Challenge {
             realm: realm.to_owned(),
             service: service.map(str::to_owned),
             scope: scope.map(str::to_owned),
-        })
+        }
     }
 
     #[test]
@@ -132,19 +132,19 @@ mod tests {
         for (text, wanted) in [
             (
                 r#"Bearer realm="https://a.example/token",service="r.example",scope="repository:a/b:pull,push""#,
-                challenge(
+                Some(challenge(
                     "https://a.example/token",
                     Some("r.example"),
                     Some("repository:a/b:pull,push"),
-                ),
+                )),
             ),
             (
-                r#"bearer  scope=x , Realm=https://a"#,
-                challenge("https://a", None, Some("x")),
+                "bearer  scope=x , Realm=https://a",
+                Some(challenge("https://a", None, Some("x"))),
             ),
             (
                 r#"Bearer realm="https://a", error="invalid_token""#,
-                challenge("https://a", None, None),
+                Some(challenge("https://a", None, None)),
             ),
             (r#"Basic realm="x""#, None),
             (r#"Bearer realm="x"#, None),
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn tokens_are_asked_for_where_the_realm_is_or_its_mirror() {
-        let it = challenge("https://a.example/token?x=1", Some("r e"), Some("a:pull")).unwrap();
+        let it = challenge("https://a.example/token?x=1", Some("r e"), Some("a:pull"));
         let mut mirrors = Mirrors::default();
         let url = |mirrors: &Mirrors| it.url(mirrors).map(|it| it.to_string());
         assert_eq!(

@@ -11,6 +11,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Removes a file; one that is not there is gone already.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
@@ -155,6 +156,9 @@ impl ReadAt for FileAt {
 pub(crate) struct FileOut {
     file: File,
     path: PathBuf,
+    /// Held while a thread writes. The kernel lets one at a time write into a file, and the others would use up a processor
+    /// waiting for it.
+    turn: Mutex<()>,
 }
 
 impl FileOut {
@@ -163,6 +167,7 @@ impl FileOut {
         Self {
             file,
             path: path.to_owned(),
+            turn: Mutex::default(),
         }
     }
 
@@ -204,6 +209,7 @@ const AT_ONCE: usize = 64 << 10;
 
 impl WriteAt for FileOut {
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut at = offset;
         for piece in buf.chunks(AT_ONCE) {
             self.file

@@ -6,6 +6,7 @@
 mod appliance;
 mod bmap;
 mod grains;
+mod hashed;
 mod ova;
 mod ovf;
 mod sink;

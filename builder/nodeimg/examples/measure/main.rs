@@ -22,7 +22,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -47,11 +47,18 @@ impl ReadAt for Host {
     }
 }
 
-struct Out(fs::File);
+/// Written as the command writes, and for its reasons: 64 KiB at a time, by one thread at a time.
+struct Out(fs::File, Mutex<()>);
 
 impl WriteAt for Out {
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(buf, offset)
+        let _turn = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut at = offset;
+        for piece in buf.chunks(64 << 10) {
+            self.0.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
     }
 }
 
@@ -85,7 +92,7 @@ fn main() -> Outcome<()> {
 
 /// Writes a disk as its own bytes.
 fn raw(disk: &dyn ReadAt, out: &str, jobs: NonZeroUsize) -> Outcome<u64> {
-    let out = Out(fs::File::create(out)?);
+    let out = Out(fs::File::create(out)?, Mutex::default());
     disk::raw::write(disk, jobs, &out, &mut |_| ())?;
     out.0.set_len(disk.size())?;
     Ok(disk.size())

@@ -4,15 +4,13 @@
 //! order of DMTF DSP0243. Descriptor and manifest stand before the disk but tell its size and digest, so their room is kept
 //! free and filled at the end; spaces after the descriptor's last element make its length independent of the outcome.
 
+use super::hashed::Hashed;
 use crate::digest::Digest;
 use fstree::WriteAt;
-use sha2::{Digest as _, Sha256};
 use std::io::{self, Write};
 
 /// A tar block.
 const BLOCK: u64 = 512;
-/// So much of the disk is written at once.
-const BUFFER: usize = 1 << 20;
 /// The largest size that eleven octal digits tell.
 const MAX_OCTAL: u64 = 0o777_7777_7777;
 
@@ -50,12 +48,7 @@ pub(crate) fn write<E>(
     let mf_at = BLOCK + padded(ovf_len as u64);
     let disk_at = mf_at + BLOCK + padded(mf_len as u64) + BLOCK;
 
-    let mut member = Member {
-        out,
-        at: disk_at,
-        buffer: Vec::with_capacity(2 * BUFFER),
-        hash: Sha256::new(),
-    };
+    let mut member = Hashed::new(out, disk_at);
     disk(&mut member).map_err(Failure::Disk)?;
     let (end, sha256) = member.finish().map_err(Failure::Archive)?;
     let disk_len = end - disk_at;
@@ -131,39 +124,6 @@ fn header(name: &str, size: u64, mtime: u64) -> io::Result<[u8; 512]> {
     let sum: u32 = bytes.iter().map(|byte| u32::from(*byte)).sum();
     bytes[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     Ok(bytes)
-}
-
-/// A member of unknown length, hashed on its way.
-struct Member<'a> {
-    out: &'a dyn WriteAt,
-    at: u64,
-    buffer: Vec<u8>,
-    hash: Sha256,
-}
-
-impl Member<'_> {
-    fn finish(mut self) -> io::Result<(u64, Digest)> {
-        self.flush()?;
-        Ok((self.at, Digest::from_bytes(self.hash.finalize().into())))
-    }
-}
-
-impl Write for Member<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.hash.update(buf);
-        self.buffer.extend_from_slice(buf);
-        if self.buffer.len() >= BUFFER {
-            self.flush()?;
-        }
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.write_all_at(&self.buffer, self.at)?;
-        self.at += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
 }
 
 #[cfg(test)]

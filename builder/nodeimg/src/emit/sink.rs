@@ -1,5 +1,6 @@
 //! Where artifacts go, and the digests taken on the way there.
 
+use super::hashed::Hashed;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::want::Memory;
@@ -34,58 +35,39 @@ pub trait Draft: WriteAt + ReadAt {
 /// A draft written from its beginning to its end, hashed on the way.
 pub struct Stream<'a> {
     draft: &'a dyn Draft,
-    buffer: Vec<u8>,
-    at: u64,
-    hash: Sha256,
+    hashed: Hashed<'a>,
 }
-
-/// So much is written at once: grains are small, and every write is a call of the kernel.
-const BUFFER: usize = 1 << 20;
 
 impl<'a> Stream<'a> {
     /// Returns a stream at the beginning of the draft.
     pub fn new(draft: &'a dyn Draft) -> Self {
         Self {
             draft,
-            buffer: Vec::with_capacity(2 * BUFFER),
-            at: 0,
-            hash: Sha256::new(),
+            hashed: Hashed::new(draft, 0),
         }
     }
 
     /// Writes what is left; returns the file's size and digest.
-    pub fn finish(mut self) -> io::Result<(u64, Digest)> {
-        self.drain()?;
-        self.draft.set_len(self.at)?;
-        Ok((self.at, Digest::from_bytes(self.hash.finalize().into())))
-    }
-
-    fn drain(&mut self) -> io::Result<()> {
-        self.draft.write_all_at(&self.buffer, self.at)?;
-        self.at += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
+    pub fn finish(self) -> io::Result<(u64, Digest)> {
+        let (size, digest) = self.hashed.finish()?;
+        self.draft.set_len(size)?;
+        Ok((size, digest))
     }
 }
 
 impl io::Write for Stream<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.hash.update(buf);
-        self.buffer.extend_from_slice(buf);
-        if self.buffer.len() >= BUFFER {
-            self.drain()?;
-        }
-        Ok(buf.len())
+        self.hashed.write(buf)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.drain()
+        self.hashed.flush()
     }
 }
 
 impl std::fmt::Debug for Stream<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Stream(at {})", self.at + self.buffer.len() as u64)
+        write!(f, "Stream(at {})", self.hashed.end())
     }
 }
 

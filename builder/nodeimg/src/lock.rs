@@ -101,17 +101,24 @@ pub fn profile_digest(profile: &Profile) -> Digest {
     Digest::of(text.as_bytes())
 }
 
+impl Locked {
+    /// Returns what to ask a host for, with a word for it.
+    pub fn want(&self, what: String, kind: Kind) -> Want {
+        Want {
+            what,
+            url: self.url.clone(),
+            digest: Some(self.sha256),
+            size: Some(self.size),
+            limit: self.size,
+            kind,
+        }
+    }
+}
+
 impl Lock {
     /// Returns everything that must be in the cache before a build, with a word for each.
-    pub fn wants(&self) -> Vec<crate::want::Want> {
-        let want = |what: String, it: &Locked| Want {
-            what,
-            url: it.url.clone(),
-            digest: Some(it.sha256),
-            size: Some(it.size),
-            limit: it.size,
-            kind: Kind::File,
-        };
+    pub fn wants(&self) -> Vec<Want> {
+        let want = |what: String, it: &Locked| it.want(what, Kind::File);
         let mut wants = vec![want("base image".to_owned(), &self.base)];
         wants.extend(
             self.packages
@@ -122,10 +129,8 @@ impl Lock {
         // Images share layers.
         let mut known = BTreeSet::new();
         for it in &self.images {
-            let manifest = Want {
-                kind: Kind::ImageManifest,
-                ..want(format!("manifest of {}", it.name), &it.manifest)
-            };
+            let word = format!("manifest of {}", it.name);
+            let manifest = it.manifest.want(word, Kind::ImageManifest);
             let blobs = it
                 .blobs
                 .iter()

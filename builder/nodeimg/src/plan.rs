@@ -3,8 +3,8 @@
 //! Made from profile, lock, overlays and seed alone; it can be made without the inputs at hand. Its text form
 //! ([`std::fmt::Display`]) is what people review and tests compare; secrets appear in it as digests only.
 
+mod images;
 mod make;
-mod preload;
 mod text;
 
 use crate::base::Arch;

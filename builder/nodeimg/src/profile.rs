@@ -273,6 +273,11 @@ impl fmt::Display for Format {
 }
 
 impl Role {
+    /// Returns whether machines of the role have a kubelet, and so run pods.
+    pub fn runs_pods(self) -> bool {
+        matches!(self, Self::Controlplane | Self::Worker)
+    }
+
     /// Returns the word used in files.
     pub fn name(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use crate::preload::{self, Need};
 use crate::profile::{Profile, RemoteFile, Role, Unpack};
 use crate::want::{Kind, Want};
 use cluster::seed::{NicConfig, NicRole, Nics};
-use cluster::{Cluster, Keeper, ManifestSource, NodeName, Secrets};
+use cluster::{Cluster, Keeper, Manifest, ManifestSource, NodeName, Secrets};
 use fstree::{Content, Mosaic, ReadAt, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ const DISK_SIZE: u64 = 1 << 20;
 const TABLE: &str = "nodes";
 
 /// A manifest may weigh no more: the largest operators' are a few megabytes.
-pub const MANIFEST_LIMIT: u64 = 16 << 20;
+const MANIFEST_LIMIT: u64 = 16 << 20;
 
 /// Returns the seed of an image that is the same for all nodes of its role; it holds no secret. On a boot partition it says that
 /// the node's own is missing, elsewhere it would stand in the way of the node's own.
@@ -56,15 +56,12 @@ pub fn manifests(profile: &Profile, cluster: &Cluster) -> Result<Vec<RemoteFile>
     }
     let mut res = Vec::new();
     for manifest in &cluster.manifests {
-        let (ManifestSource::Remote { url, sha256 }, Some(path)) =
-            (&manifest.source, manifest.image_path())
-        else {
+        let (Some((url, sha256)), Some(path)) = (pinned(manifest)?, manifest.image_path()) else {
             continue;
         };
-        let broken = input(format!("the digest of manifest {}", manifest.name));
         res.push(RemoteFile {
-            url: url.to_string(),
-            sha256: sha256.as_str().parse().map_err(broken)?,
+            url,
+            sha256,
             path,
             mode: 0o644,
             unpack: Unpack::No,
@@ -77,19 +74,34 @@ pub fn manifests(profile: &Profile, cluster: &Cluster) -> Result<Vec<RemoteFile>
 pub fn manifest_wants(cluster: &Cluster) -> Result<Vec<Want>> {
     let mut res = Vec::new();
     for manifest in &cluster.manifests {
-        if let ManifestSource::Remote { url, sha256 } = &manifest.source {
-            let broken = input(format!("the digest of manifest {}", manifest.name));
-            res.push(Want {
-                what: format!("manifest {}", manifest.name),
-                url: url.to_string(),
-                digest: Some(sha256.as_str().parse().map_err(broken)?),
-                size: None,
-                limit: MANIFEST_LIMIT,
-                kind: Kind::File,
-            });
+        if let Some((url, sha256)) = pinned(manifest)? {
+            let what = format!("manifest {}", manifest.name);
+            res.push(manifest_want(what, url, sha256));
         }
     }
     Ok(res)
+}
+
+/// Returns what to ask a host for to have a manifest, with a word for it.
+pub fn manifest_want(what: String, url: String, sha256: Digest) -> Want {
+    Want {
+        what,
+        url,
+        digest: Some(sha256),
+        size: None,
+        limit: MANIFEST_LIMIT,
+        kind: Kind::File,
+    }
+}
+
+/// Returns where a manifest that is on a server is, and its digest.
+fn pinned(manifest: &Manifest) -> Result<Option<(String, Digest)>> {
+    let ManifestSource::Remote { url, sha256 } = &manifest.source else {
+        return Ok(None);
+    };
+    let broken = input(format!("the digest of manifest {}", manifest.name));
+    let sha256 = sha256.as_str().parse().map_err(broken)?;
+    Ok(Some((url.to_string(), sha256)))
 }
 
 /// Returns the text of every manifest of the cluster with a word for it: `fetched` as [`manifest_wants`] asks for them, or `beside`

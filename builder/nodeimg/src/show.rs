@@ -262,14 +262,10 @@ impl Layers {
         layers.packages(tree, packages.filter_map(|it| it["name"].as_str()))?;
         for (kind, named) in [("image", &text["images"]), ("overlay", &text["overlays"])] {
             for (name, paths) in named.as_object().into_iter().flatten() {
-                for path in paths
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                {
-                    layers.of.insert(path.to_owned(), format!("{kind} {name}"));
-                }
+                let paths = paths.as_array().into_iter().flatten();
+                let paths = paths.filter_map(Value::as_str);
+                let entry = |path: &str| (path.to_owned(), format!("{kind} {name}"));
+                layers.of.extend(paths.map(entry));
             }
         }
         Ok(layers)

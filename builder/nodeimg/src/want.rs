@@ -27,11 +27,21 @@ pub struct Want {
     pub kind: Kind,
 }
 
+/// Media types of an image's manifest, as OCI and Docker call it.
+pub(crate) const MANIFESTS: [&str; 2] = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+/// Media types of a list of manifests, as OCI and Docker call it.
+pub(crate) const LISTS: [&str; 2] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+
 /// What a server is asked for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// Whatever is there.
-    #[default]
     File,
     /// The manifest of a container image, or the list of an image's manifests.
     ImageManifest,
@@ -39,13 +49,10 @@ pub enum Kind {
 
 impl Kind {
     /// Returns the media types that are understood, as an HTTP `Accept` field; none for any.
-    pub fn accept(self) -> Option<&'static str> {
+    pub fn accept(self) -> Option<String> {
         match self {
             Self::File => None,
-            Self::ImageManifest => Some(
-                "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
-                 application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json",
-            ),
+            Self::ImageManifest => Some([LISTS, MANIFESTS].concat().join(", ")),
         }
     }
 }

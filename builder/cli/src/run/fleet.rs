@@ -62,7 +62,7 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
             PerNode::OnlySeed => Vec::new(),
             _ => loaded.needs(host, &profile)?,
         };
-        let selected = |seed| selected((&profile, &lock), &loaded, needs.clone(), seed);
+        let selected = |seed| selected(&profile, &lock, &loaded, needs.clone(), seed);
         if args.per_node == PerNode::Image {
             for node in of_profile {
                 let seed = seed_of(&profile, &lock, &loaded, node)?;
@@ -161,7 +161,8 @@ fn seed_of(profile: &Profile, lock: &Lock, loaded: &Loaded, node: &Node) -> Resu
 }
 
 fn selected(
-    (profile, lock): (&Profile, &Lock),
+    profile: &Profile,
+    lock: &Lock,
     loaded: &Loaded,
     needs: Vec<Need>,
     seed: SeedFiles,

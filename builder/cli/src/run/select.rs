@@ -11,7 +11,7 @@ use nodeimg::plan::{self, Order, Plan};
 use nodeimg::preload::Need;
 use nodeimg::profile::{self, Profile, RemoteFile};
 use nodeimg::seed;
-use nodeimg::want::{Kind, Want};
+use nodeimg::want::Want;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,14 +36,8 @@ impl Selected {
     /// Returns everything that must be in the cache before a build.
     pub(super) fn wants(&self) -> Vec<Want> {
         let mut wants = self.lock.wants();
-        wants.extend(self.manifests.iter().map(|it| Want {
-            what: it.url.clone(),
-            url: it.url.clone(),
-            digest: Some(it.sha256),
-            size: None,
-            limit: seed::MANIFEST_LIMIT,
-            kind: Kind::File,
-        }));
+        let want = |it: &RemoteFile| seed::manifest_want(it.url.clone(), it.url.clone(), it.sha256);
+        wants.extend(self.manifests.iter().map(want));
         wants
     }
 }

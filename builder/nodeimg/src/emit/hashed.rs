@@ -124,30 +124,16 @@ fn ended() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Memory;
     use super::*;
     use std::io::Write as _;
-    use std::sync::Mutex;
-
-    struct Memory(Mutex<Vec<u8>>);
-
-    impl WriteAt for Memory {
-        fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-            let mut bytes = self.0.lock().unwrap();
-            let at = usize::try_from(offset).unwrap();
-            if bytes.len() < at + buf.len() {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            bytes[at..at + buf.len()].copy_from_slice(buf);
-            Ok(())
-        }
-    }
 
     #[test]
     fn pieces_of_any_size_are_written_and_hashed_in_order() {
         let all: Vec<u8> = (0..9_000_000u32)
             .map(|it| (it / 7).to_le_bytes()[0])
             .collect();
-        let memory = Memory(Mutex::new(vec![0; all.len() + 5]));
+        let memory = Memory::new(all.len() + 5);
         let mut out = Hashed::new(&memory, 5);
         let (mut rest, mut size) = (&all[..], 1);
         while !rest.is_empty() {
@@ -158,12 +144,12 @@ mod tests {
         assert_eq!(out.end(), all.len() as u64 + 5);
         let (end, digest) = out.finish().unwrap();
         assert_eq!((end, digest), (all.len() as u64 + 5, Digest::of(&all)));
-        assert!(memory.0.into_inner().unwrap()[5..] == all);
+        assert!(memory.into_bytes()[5..] == all);
     }
 
     #[test]
     fn nothing_has_the_digest_of_nothing_and_a_full_place_is_an_error() {
-        let memory = Memory(Mutex::new(Vec::new()));
+        let memory = Memory::new(0);
         let out = Hashed::new(&memory, 0);
         assert_eq!(out.finish().unwrap(), (0, Digest::of(b"")));
         let mut out = Hashed::new(&memory, 0);

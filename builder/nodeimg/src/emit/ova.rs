@@ -128,27 +128,14 @@ fn header(name: &str, size: u64, mtime: u64) -> io::Result<[u8; 512]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Memory;
     use super::*;
     use std::io::Read as _;
-    use std::sync::Mutex;
-
-    struct Memory(Mutex<Vec<u8>>);
-
-    impl WriteAt for Memory {
-        fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-            let mut bytes = self.0.lock().unwrap();
-            let end = usize::try_from(offset).unwrap() + buf.len();
-            let len = bytes.len().max(end);
-            bytes.resize(len, 0);
-            bytes[end - buf.len()..end].copy_from_slice(buf);
-            Ok(())
-        }
-    }
 
     #[test]
     fn another_reader_finds_three_members_and_the_manifest_holds() {
         for len in [0usize, 1, 511, 512, 3 << 20] {
-            let memory = Memory(Mutex::default());
+            let memory = Memory::new(4 << 20);
             let names = Names {
                 base: "node",
                 disk: "node-disk001.vmdk",
@@ -156,7 +143,7 @@ mod tests {
             let ovf = |size: u64| format!("<Envelope size=\"{size}\"/>\n");
             let write_disk = |out: &mut dyn Write| out.write_all(&vec![7; len]);
             let size = write(&memory, names, 1_700_000_000, &ovf, write_disk).unwrap();
-            let bytes = memory.0.into_inner().unwrap();
+            let bytes = memory.into_bytes();
             assert_eq!(bytes.len() as u64, size);
             let mut members = Vec::new();
             for entry in tar::Archive::new(&bytes[..]).entries().unwrap() {

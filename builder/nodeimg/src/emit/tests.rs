@@ -5,7 +5,41 @@ use crate::apply::Notes;
 use disk::table::{Scheme, Table};
 use fstree::ReadAt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+
+/// A place in memory with room for so many bytes.
+pub(super) struct Memory {
+    bytes: Mutex<Vec<u8>>,
+    room: usize,
+}
+
+impl Memory {
+    pub(super) fn new(room: usize) -> Self {
+        Self {
+            bytes: Mutex::default(),
+            room,
+        }
+    }
+
+    /// Returns what was written, zeros where nothing was.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into_inner().unwrap()
+    }
+}
+
+impl WriteAt for Memory {
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let mut bytes = self.bytes.lock().unwrap();
+        let end = usize::try_from(offset).unwrap() + buf.len();
+        if end > self.room {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let len = bytes.len().max(end);
+        bytes.resize(len, 0);
+        bytes[end - buf.len()..end].copy_from_slice(buf);
+        Ok(())
+    }
+}
 
 /// A sink that nothing may be put into.
 struct Closed;

@@ -10,7 +10,7 @@ use crate::base::Arch;
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
 use crate::reference::Reference;
-use crate::want::{Fetch, Kind, Want};
+use crate::want::{Fetch, Kind, LISTS, MANIFESTS, Want};
 use serde::Deserialize;
 
 /// Registries take no larger manifests.
@@ -21,16 +21,6 @@ const MAX_CONFIG: u64 = 8 << 20;
 const MAX_LAYER: u64 = 16 << 30;
 /// The most layers; overlayfs mounts no more.
 const MAX_LAYERS: usize = 500;
-
-/// Kinds of manifests, and of lists of them, as OCI and Docker call them.
-const MANIFESTS: [&str; 2] = [
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
-const LISTS: [&str; 2] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-];
 
 /// What stands under an image's name.
 #[derive(Debug, Deserialize)]
@@ -74,23 +64,25 @@ pub fn resolve(names: &[Reference], arch: Arch, fetch: &dyn Fetch) -> Result<Vec
     for (name, source) in names.iter().zip(fetch.fetch(&wants)?) {
         let bytes = small(&source, &name.to_string())?;
         let document = document(name, &bytes)?;
-        chosen.push(match document.manifests {
-            Some(list) => locked(name, &choose(name, list, arch)?, MAX_MANIFEST)?,
+        let (sha256, size) = match document.manifests {
+            Some(list) => part(name, &choose(name, list, arch)?, MAX_MANIFEST)?,
             None => (Digest::of(&bytes), bytes.len() as u64),
+        };
+        chosen.push(Locked {
+            url: name.manifest_url_of(sha256),
+            sha256,
+            size,
         });
     }
     let wants: Vec<Want> = names
         .iter()
         .zip(&chosen)
-        .map(|(name, (digest, size))| want(name, name.manifest_url_of(*digest), *digest, *size))
-        .map(|it| Want {
-            kind: Kind::ImageManifest,
-            ..it
-        })
+        .map(|(name, it)| it.want(format!("manifest of {name}"), Kind::ImageManifest))
         .collect();
     let mut images = Vec::new();
-    for ((name, want), source) in names.iter().zip(wants.iter()).zip(fetch.fetch(&wants)?) {
-        images.push(image(name, want, &small(&source, &name.to_string())?)?);
+    for ((name, manifest), source) in names.iter().zip(chosen).zip(fetch.fetch(&wants)?) {
+        let bytes = small(&source, &name.to_string())?;
+        images.push(image(name, manifest, &bytes)?);
     }
     check_platforms(&images, arch, fetch)?;
     Ok(images)
@@ -138,7 +130,7 @@ fn choose(name: &Reference, list: Vec<Descriptor>, arch: Arch) -> Result<Descrip
 }
 
 /// Returns digest and size of what a descriptor names.
-fn locked(name: &Reference, it: &Descriptor, limit: u64) -> Result<(Digest, u64)> {
+fn part(name: &Reference, it: &Descriptor, limit: u64) -> Result<(Digest, u64)> {
     let digest = it.digest.strip_prefix("sha256:").ok_or_else(|| {
         Error::input(format!(
             "{name} names a part by {:?}, which is no SHA-256",
@@ -157,19 +149,8 @@ fn locked(name: &Reference, it: &Descriptor, limit: u64) -> Result<(Digest, u64)
     ))
 }
 
-fn want(name: &Reference, url: String, digest: Digest, size: u64) -> Want {
-    Want {
-        what: format!("part of {name}"),
-        url,
-        digest: Some(digest),
-        size: Some(size),
-        limit: size,
-        kind: Kind::File,
-    }
-}
-
 /// Reads a manifest.
-fn image(name: &Reference, from: &Want, bytes: &[u8]) -> Result<Image> {
+fn image(name: &Reference, manifest: Locked, bytes: &[u8]) -> Result<Image> {
     let it = document(name, bytes)?;
     let (Some(config), Some(layers)) = (it.config, it.layers) else {
         return Err(Error::input(format!(
@@ -183,16 +164,16 @@ fn image(name: &Reference, from: &Want, bytes: &[u8]) -> Result<Image> {
         )));
     }
     let mut blobs: Vec<Locked> = Vec::new();
-    for (part, limit) in
+    for (it, limit) in
         std::iter::once((config, MAX_CONFIG)).chain(layers.into_iter().map(|it| (it, MAX_LAYER)))
     {
-        let kind = &part.media_type;
+        let kind = &it.media_type;
         if kind.contains("foreign") || kind.contains("nondistributable") {
             return Err(Error::input(format!(
                 "{name} has a layer that its registry does not give out ({kind})"
             )));
         }
-        let (sha256, size) = locked(name, &part, limit)?;
+        let (sha256, size) = part(name, &it, limit)?;
         if blobs.iter().all(|it| it.sha256 != sha256) {
             let url = name.blob_url(sha256);
             blobs.push(Locked { url, sha256, size });
@@ -201,11 +182,7 @@ fn image(name: &Reference, from: &Want, bytes: &[u8]) -> Result<Image> {
     Ok(Image {
         name: name.clone(),
         media_type: it.media_type.unwrap_or_else(|| MANIFESTS[0].to_owned()),
-        manifest: Locked {
-            url: from.url.clone(),
-            sha256: from.digest.expect("a manifest is wanted by its digest"),
-            size: bytes.len() as u64,
-        },
+        manifest,
         blobs,
     })
 }
@@ -213,9 +190,8 @@ fn image(name: &Reference, from: &Want, bytes: &[u8]) -> Result<Image> {
 /// A name that stands for one manifest, or a list that lies, would bring programs of another processor.
 fn check_platforms(images: &[Image], arch: Arch, fetch: &dyn Fetch) -> Result<()> {
     let config = |it: &Image| {
-        it.blobs
-            .first()
-            .map(|blob| want(&it.name, blob.url.clone(), blob.sha256, blob.size))
+        let blob = it.blobs.first()?;
+        Some(blob.want(format!("part of {}", it.name), Kind::File))
     };
     let wants: Vec<Want> = images.iter().filter_map(config).collect();
     for (image, source) in images.iter().zip(fetch.fetch(&wants)?) {

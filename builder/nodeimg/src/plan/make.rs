@@ -1,7 +1,6 @@
 //! Making the plan: pure, from profile, lock, shelf and seed.
 
-use super::preload as images;
-use super::{Payload, Plan, Step, UnitChange, layer};
+use super::{Payload, Plan, Step, UnitChange, images, layer};
 use crate::base::SeedPlace;
 use crate::digest::Digest;
 use crate::error::{Result, input};

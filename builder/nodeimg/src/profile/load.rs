@@ -239,7 +239,7 @@ fn finish(
 
 /// Nodes that run pods have a Kubernetes with a sandbox image; others have as much of it as they ask for.
 fn kubernetes(name: &str, role: Role, file: KubernetesFile) -> Result<Option<Kubernetes>> {
-    if matches!(role, Role::Controlplane | Role::Worker) {
+    if role.runs_pods() {
         if file.version.is_none() {
             return Err(missing(name, "kubernetes.version"));
         }
@@ -271,7 +271,7 @@ fn preload(name: &str, role: Role, file: &PreloadFile) -> Result<Option<Preload>
             ))),
         };
     }
-    if !matches!(role, Role::Controlplane | Role::Worker) {
+    if !role.runs_pods() {
         return Err(Error::input(format!(
             "profile {name:?} preloads container images, but no pods run on a machine of role {}",
             role.name()

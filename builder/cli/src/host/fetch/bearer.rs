@@ -87,7 +87,7 @@ impl Tokens {
         known.get(challenge).cloned()
     }
 
-    /// Asks for a token; `None` if none was given, and why.
+    /// Asks for a token; the inner error says why none was given, which may pass.
     pub(super) fn ask(
         &self,
         client: &Client,

@@ -212,14 +212,14 @@ impl Transfer<'_> {
                 Error::input(format!("{} is not at {}: {why}", self.want.what, self.url))
                     .help("check the URL; if the server dropped this version, name a mirror or update the lock"),
             ),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Final(
-                Error::world(format!("cannot download {} from {}: {why}", self.want.what, self.url))
-                    .help("check the URL and the proxy: registries of container images say the same of what they do not have; for what wants a password, name a mirror that wants none with --mirror FROM=TO"),
-            ),
-            _ => Failure::Final(
-                Error::world(format!("cannot download {} from {}: {why}", self.want.what, self.url))
-                    .help("check the URL and the proxy, or name a mirror with --mirror FROM=TO"),
-            ),
+            _ => {
+                let help = match status {
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "check the URL and the proxy: registries of container images say the same of what they do not have; for what wants a password, name a mirror that wants none with --mirror FROM=TO",
+                    _ => "check the URL and the proxy, or name a mirror with --mirror FROM=TO",
+                };
+                let what = format!("cannot download {} from {}: {why}", self.want.what, self.url);
+                Failure::Final(Error::world(what).help(help))
+            }
         }
     }
 }

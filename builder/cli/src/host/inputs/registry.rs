@@ -102,14 +102,7 @@ fn resolve(inputs: &Inputs, name: &str) -> Result<Image> {
 
 /// Fetches what a lock names of an image.
 fn fetch(inputs: &Inputs, image: &Image) -> Result<usize> {
-    let want = |it: &Locked| Want {
-        what: "part".to_owned(),
-        url: it.url.clone(),
-        digest: Some(it.sha256),
-        size: Some(it.size),
-        limit: it.size,
-        kind: Kind::File,
-    };
+    let want = |it: &Locked| it.want("part".to_owned(), Kind::File);
     let wants: Vec<Want> = image.blobs.iter().map(want).collect();
     inputs.fetch(&wants).map(|it| it.len())
 }

@@ -83,9 +83,7 @@ def workers_first(world, _long):
     first = workers[0]
     reboots_as_itself(first, plane, names)
     was = first.identity()
-    first.cut_power()
-    first.flash()
-    first.start()
+    first.flash_anew()
     first.phase("joined")
     all_ready(plane, names)
     claim(first.identity() == was, f"{first.name} is another after it was flashed: {was}, {first.identity()}")
@@ -149,9 +147,7 @@ def three_at_once(world, long):
     nodes = together(world)
     first, second = nodes[0], nodes[1]
     names = [it.name for it in nodes]
-    first.cut_power()
-    first.flash()
-    first.start()
+    first.flash_anew()
     first.phase("joined")
     all_ready(second, names)
     claim([it["command"] for it in first.calls("init", "join") if it["status"] == 0] == ["join"], f"{first.name} called {first.calls('init', 'join')}")

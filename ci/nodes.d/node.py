@@ -52,6 +52,12 @@ class Node:
         self.write_seed()
         self.write(f"{DOUBLE}/ready-for.json", "12")
 
+    def flash_anew(self):
+        """Another card in the place of this one, which is then started."""
+        self.cut_power()
+        self.flash()
+        self.start()
+
     def write_seed(self):
         """The seed's files, where cloud-init looks first."""
         for name in ("meta-data", "network-config"):

@@ -48,9 +48,7 @@ def etcd_takes_a_member_back(cluster):
     """A member that is flashed anew comes back by itself, and has what the others kept."""
     first = cluster.of("etcd")[0]
     was = first.identity()
-    first.cut_power()
-    first.flash()
-    first.start()
+    first.flash_anew()
     first.phase("serving")
     etcd_is_whole(cluster)
     claim(first.identity() == was, f"{first.name} is another after it was flashed: {was}, {first.identity()}")
@@ -58,11 +56,9 @@ def etcd_takes_a_member_back(cluster):
 
 def balancer_leads_to_planes(cluster):
     """The endpoint leads to an API server, also without the last control plane; HAProxy tells who is up."""
-    host, port = cluster.file["endpoint"].rsplit(":", 1)
     metrics = cluster.file.get("loadbalancer", {}).get("metrics_port", 8405)
-    url = f"https://{host}:{port}/readyz"
     first = cluster.of("loadbalancer")[0]
-    first.wait("the endpoint to answer", lambda: answers(url, "ok"), every=1)
+    first.wait("the endpoint to answer", lambda: answers(cluster.readyz, "ok"), every=1)
 
     def up():
         """Whom HAProxy says to be up; None while it says nothing."""
@@ -79,7 +75,7 @@ def balancer_leads_to_planes(cluster):
     gone.cut_power()
     first.wait(f"{gone.name} to be taken out", lambda: up() == everybody - {gone}, limit=HAPROXY_FALLS, every=1)
     for _ in range(4):
-        first.wait(f"the endpoint to answer without {gone.name}", lambda: answers(url, "ok"), every=1)
+        first.wait(f"the endpoint to answer without {gone.name}", lambda: answers(cluster.readyz, "ok"), every=1)
     gone.start()
     gone.phase("joined")
     first.wait(f"{gone.name} to be taken in", lambda: up() == everybody, every=1)
@@ -90,14 +86,13 @@ def balancers_keep_an_address(cluster):
     balancers = cluster.of("loadbalancer")
     first, second = balancers
     address = cluster.file["loadbalancer"]["virtual_address"]
-    url = f"https://{cluster.file['endpoint']}/readyz"
 
     def holders():
         return [it for it in balancers if it.process.poll() is None and f"inet {address}/" in it.run("ip", "-4", "address")[1]]
 
     def moves_to(node, why):
         node.wait(f"{address} to be {node.name}'s: {why}", lambda: holders() == [node], limit=KEEPALIVED_MOVES, every=1)
-        node.wait(f"the endpoint to answer from {node.name}", lambda: answers(url, "ok"), limit=KEEPALIVED_MOVES, every=1)
+        node.wait(f"the endpoint to answer from {node.name}", lambda: answers(cluster.readyz, "ok"), limit=KEEPALIVED_MOVES, every=1)
 
     moves_to(first, "it is the file's first")
     first.cut_power()

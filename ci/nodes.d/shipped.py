@@ -39,6 +39,11 @@ class Cluster:
             # A static pod, which the kubelet's double does not run.
             world.balanced(balancer["virtual_address"], [it.address for it in self.planes])
 
+    @property
+    def readyz(self):
+        """Where the cluster's endpoint, which its file has to name, says whether an API server is behind it."""
+        return f"https://{self.file['endpoint']}/readyz"
+
     def of(self, role):
         """The machines of a role."""
         return [node for node, it in zip(self.nodes, self.file["node"]) if it["role"] == role]

@@ -97,53 +97,49 @@ case_etcd_has_its_keys_to_itself() { # on a etcd
     has /t/systemctl '--no-block restart etcd.service'
 }
 
-# etcd_begins LISTED...: what etcd is told by `begin-etcd` on a machine without data, the others listing these members; without a
-# word they do not answer.
+# etcd_begins LISTED...: what etcd is told by `begin-etcd` on a machine without data, the others listing these members (without a
+# word they do not answer), and what those were asked for.
 etcd_begins() {
     service_seed etcd
     serve
     mkdir -p /run/etcd /t/bin
-    printf '%s\n' "$@" >/t/listed
+    [ $# = 0 ] || printf '%s\n' "$@" >/t/listed
     printf '%s\n' '#!/bin/sh' 'echo "$*" | sed "s/.*command-timeout=[^ ]* //" >>/t/etcdctl' \
-        'case $* in *"member list") [ -s /t/listed ] && cat /t/listed ;; esac' >/t/bin/etcdctl
-    [ $# != 0 ] || : >/t/listed
+        'case $* in *"member list") cat /t/listed ;; esac' >/t/bin/etcdctl
     chmod 755 /t/bin/etcdctl
+    : >/t/etcdctl
     PATH=/t/bin:$PATH /usr/lib/nodeimg/begin-etcd >>/t/out 2>&1
-    sed -n 's/^initial-cluster-state: //p' /run/etcd/etcd.yaml
+    sed -n 's/^initial-cluster-state: //p' /run/etcd/etcd.yaml | cat - /t/etcdctl | paste -sd ';'
 }
 OTHER='9a, started, etcd2, https://192.168.56.12:2380, https://192.168.56.12:2379, false'
+ADD='member add etcd1 --peer-urls=https://192.168.56.10:2380'
 
 case_a_first_member_of_etcd_founds() { # on a etcd
-    equal "$(etcd_begins)" new
-    equal "$(cat /t/etcdctl)" 'member list'
+    equal "$(etcd_begins)" 'new;member list'
 }
 
 case_a_founder_that_comes_late_founds() { # on a etcd
-    equal "$(etcd_begins "$OTHER" '7f, started, etcd1, https://192.168.56.10:2380, , false')" new
-    equal "$(cat /t/etcdctl)" 'member list'
+    equal "$(etcd_begins "$OTHER" '7f, started, etcd1, https://192.168.56.10:2380, , false')" 'new;member list'
 }
 
 case_a_member_of_etcd_whose_data_are_gone_is_taken_out_and_in_again() { # on a etcd
-    equal "$(etcd_begins "$OTHER" '7f, started, etcd1, https://192.168.56.10:2380, https://192.168.56.10:2379, false')" existing
-    equal "$(tr '\n' ';' </t/etcdctl)" 'member list;member remove 7f;member add etcd1 --peer-urls=https://192.168.56.10:2380;'
+    equal "$(etcd_begins "$OTHER" '7f, started, etcd1, https://192.168.56.10:2380, https://192.168.56.10:2379, false')" \
+        "existing;member list;member remove 7f;$ADD"
     has /dev/console 'etcd: the data of member etcd1 are gone'
 }
 
 case_a_member_of_etcd_that_was_taken_out_is_added() { # on a etcd
-    equal "$(etcd_begins "$OTHER")" existing
-    equal "$(tr '\n' ';' </t/etcdctl)" 'member list;member add etcd1 --peer-urls=https://192.168.56.10:2380;'
+    equal "$(etcd_begins "$OTHER")" "existing;member list;$ADD"
 }
 
 case_a_member_of_etcd_that_was_added_comes() { # on a etcd
-    equal "$(etcd_begins "$OTHER" '7f, unstarted, , https://192.168.56.10:2380, , false')" existing
-    equal "$(cat /t/etcdctl)" 'member list'
+    equal "$(etcd_begins "$OTHER" '7f, unstarted, , https://192.168.56.10:2380, , false')" 'existing;member list'
 }
 
 case_a_member_of_etcd_with_data_asks_nobody() { # on a etcd
     mkdir -p /var/lib/etcd/member/wal
     : >/var/lib/etcd/member/wal/0000000000000000-0000000000000000.wal
     equal "$(etcd_begins "$OTHER")" new
-    gone /t/etcdctl
 }
 
 case_step_ca_has_the_key_of_its_authority() { # on a ca

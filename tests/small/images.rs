@@ -138,9 +138,7 @@ fn images_travel_as_an_oci_layout_of_what_was_locked() {
         assert_eq!(blob(&manifest["layers"][1]), vec![7; 200_000]);
         blob(&manifest["config"]);
     }
-    let list = text(&run(place
-        .nodeimg()
-        .args(["show", "out/offline.raw:/usr/lib/nodeimg/images.list"])));
+    let list = String::from_utf8(shown(&place, ":/usr/lib/nodeimg/images.list")).expect("UTF-8");
     assert!(
         list.lines()
             .map(|it| it.split(' ').nth(1).unwrap_or_default())

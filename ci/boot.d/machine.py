@@ -59,7 +59,8 @@ class Machine:
     def _pc(self, script):
         options = self.options
         access = {"raw": "readonly=on", "vmdk": "snapshot=on"}
-        line = ["-cpu", "max,-svm", "-vga", "std"]
+        # String instructions and guards of user memory, which kernel and libc prefer where they are cheap, are slow to emulate.
+        line = ["-cpu", "max,-svm,-erms,-fsrm,-smap,-smep,-la57", "-vga", "std"]
         if options.hardware == "vbox":
             # Without hot plugging of PCI cards the NICs are enp0s3 and enp0s8, as in VirtualBox.
             line += ["-M", "pc", "-global", "PIIX4_PM.acpi-root-pci-hotplug=off", "-device", "ich9-ahci,id=ahci,addr=0xd",

@@ -3,6 +3,7 @@ each kind of difference is made once, and has to be named."""
 
 import base64
 import hashlib
+import importlib.machinery
 import io
 import json
 import os
@@ -11,12 +12,20 @@ import tarfile
 import tempfile
 import types
 import unittest
+import unittest.mock
 
 sys.dont_write_bytecode = True
 
 import expect  # noqa: E402
 import guest  # noqa: E402
 import session  # noqa: E402
+
+
+class Started:
+    """A machine that needs no QEMU."""
+
+    def __init__(self, one, *_):
+        self.options = one
 
 
 def options(**more):
@@ -39,6 +48,25 @@ def good(**more):
             "plugins": "io.containerd.grpc.v1   cri   -   ok\n", "modules": "Module Size\noverlay 1 0\nbr_netfilter 1 0\n",
             "sysctl": "net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n",
             "swaps": "Filename\n", "passwords": "", "calls": call(0), "boot-id": "1", "identity": "w\nid", **more}
+
+
+class Arguments(unittest.TestCase):
+    """The program's own options."""
+
+    def test_a_machine_may_start_once_beside_others_that_start_again(self):
+        loader = importlib.machinery.SourceFileLoader("boot", os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "boot"))
+        program = types.ModuleType("boot")
+        program.__file__ = loader.path
+        loader.exec_module(program)
+        with unittest.mock.patch("sys.argv", ["boot", "a.ova,once=1", "b.ova,once=0", "c.ova"]):
+            _, machines = program.arguments()
+        self.assertEqual([it.once for it in machines], [True, False, False])
+        started = []
+        with (unittest.mock.patch("sys.argv", ["boot", "a.ova,once=1", "b.ova"]), unittest.mock.patch.object(program.machine, "Machine", Started),
+              unittest.mock.patch.object(program.expect, "check", lambda *_: []), unittest.mock.patch("builtins.print"),
+              unittest.mock.patch.object(program.session, "start", lambda them, phase, last, _: started.append(([it.options.image for it in them], phase, last)) or dict.fromkeys(them))):
+            self.assertEqual(program.main(), 0)
+        self.assertEqual(started, [(["a.ova", "b.ova"], 1, False), (["b.ova"], 2, True)])
 
 
 class Expect(unittest.TestCase):

@@ -10,7 +10,7 @@ import time
 import tomllib
 
 import roles
-from cases import all_ready, claim, healthy, in_turn, seed_is_cleared
+from cases import all_ready, claim, healthy, in_turn, joined_once, seed_is_cleared
 
 NO_NFS = """[Service]
 Type=oneshot
@@ -108,11 +108,7 @@ def form(world, folder):
     settles(cluster)
     network_is_the_files(cluster)
     files_are_valid(cluster)
-    # A balancer that has just started knows nothing of who is up: what it breaks off is tried again.
-    for node in cluster.kubelets:
-        calls = node.calls("init", "join")
-        statuses = [it["status"] for it in calls]
-        claim(statuses.count(0) == 1 and statuses[-1] == 0, f"{node.name}: kubeadm was called with {calls}")
+    joined_once(cluster.kubelets)
     in_turn(cluster.planes)
     if cluster.of("etcd"):
         roles.etcd_is_whole(cluster)

@@ -5,6 +5,7 @@
 use crate::armor::{self, Block};
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
+use crate::packets;
 use pgp::composed::{Deserializable as _, SignedPublicKey};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -39,6 +40,7 @@ impl Keyring {
             why,
         };
         let packets = armor::packets(file, Block::PublicKey)?;
+        packets::affordable(&packets).map_err(malformed)?;
         let certs: Vec<_> = SignedPublicKey::from_bytes_many(packets.as_slice())
             .map_err(|err| malformed(err.to_string()))?
             .take(MAX_CERTS)

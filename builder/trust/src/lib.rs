@@ -14,6 +14,7 @@ mod cleartext;
 mod error;
 mod fingerprint;
 mod keyring;
+mod packets;
 mod policy;
 mod sealed;
 mod verify;

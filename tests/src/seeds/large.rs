@@ -37,6 +37,32 @@ pub fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("modules_dep", "one need over and over", over()),
         ("modules_dep", "one alias over and over", aliases()),
         (
+            "openpgp",
+            "users without names",
+            keyring(&b"\xcd\0".repeat(MAX_INPUT / 2 - 64)),
+        ),
+        (
+            "openpgp",
+            "signatures of subpackets",
+            keyring(&subpackets().repeat(MAX_INPUT / subpackets().len() - 1)),
+        ),
+        (
+            "openpgp",
+            "revocations without end",
+            keyring(&revocation().repeat(MAX_INPUT / revocation().len() - 4)),
+        ),
+        (
+            "openpgp",
+            "as many packets as may be",
+            keyring(
+                &[
+                    &revocation().repeat(2000)[..],
+                    &subpackets_of(8).repeat(2000),
+                ]
+                .concat(),
+            ),
+        ),
+        (
             "packages",
             "stanzas of nothing",
             b"a:\n\n".repeat(MAX_INPUT / 4),
@@ -103,6 +129,41 @@ fn lines(line: impl Fn(usize, &mut String) -> std::fmt::Result) -> Vec<u8> {
         }
     }
     text.into_bytes()
+}
+
+/// Returns an `openpgp` input: a keyring of one key, whose point is the curve's own base, and what follows it; no message.
+fn keyring(rest: &[u8]) -> Vec<u8> {
+    let mut key =
+        b"\x98\x33\x04\0\0\0\x01\x16\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x01\x01\x07\x40\x58"
+            .to_vec();
+    key.extend([0x66; 31]);
+    let len = u32::try_from(key.len() + rest.len()).expect("a megabyte");
+    [&len.to_le_bytes()[..], &key, rest].concat()
+}
+
+/// Returns a signature packet of version 4: a revocation without a meaning by Ed25519.
+fn revocation() -> Vec<u8> {
+    signature(0x20, &[])
+}
+
+/// Returns a signature with as many subpackets as it can have, of two bytes each.
+fn subpackets() -> Vec<u8> {
+    subpackets_of(32_767)
+}
+
+fn subpackets_of(count: usize) -> Vec<u8> {
+    signature(0x13, &[1, 0x64].repeat(count))
+}
+
+fn signature(kind: u8, subpackets: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(subpackets.len()).expect("an area of 64 KiB");
+    let mut body = vec![4, kind, 22, 8];
+    body.extend(len.to_be_bytes());
+    body.extend(subpackets);
+    // No other subpackets, the digest's first bytes, and two numbers of one bit.
+    body.extend([0, 0, 0, 0, 0, 1, 1, 0, 1, 1]);
+    let len = u32::try_from(body.len()).expect("a megabyte");
+    [&[0xc2, 0xff], &len.to_be_bytes()[..], &body].concat()
 }
 
 fn script(start: &str, rest: &[u8]) -> Vec<u8> {

@@ -38,7 +38,7 @@ pub fn openpgp() -> Vec<Vec<u8>> {
             gpg(&["-u", name, "--armor", "--detach-sign", "-o", "-", "data"]),
         ] {
             for keys in [&keys, &armored] {
-                let len = u16::try_from(keys.len()).expect("a small keyring");
+                let len = u32::try_from(keys.len()).expect("a small keyring");
                 seeds.push([&len.to_le_bytes(), keys.as_slice(), &message].concat());
             }
         }

@@ -46,7 +46,7 @@ fn packet(bytes: &[u8]) -> Result<Option<(u8, &[u8], &[u8])>, String> {
                 it @ 0..=2 => 1 << it,
                 _ => return Err("it has a packet without a length".to_owned()),
             };
-            (header >> 2 & 0xf, fixed(rest, width))
+            ((header >> 2) & 0xf, fixed(rest, width))
         }
         _ => return Err("it has something else than packets".to_owned()),
     };
@@ -66,7 +66,9 @@ fn packet(bytes: &[u8]) -> Result<Option<(u8, &[u8], &[u8])>, String> {
 /// Splits off a length of so many bytes.
 fn fixed(bytes: &[u8], width: usize) -> Option<(usize, &[u8])> {
     let (len, rest) = bytes.split_at_checked(width)?;
-    let len = len.iter().fold(0, |it, byte| it << 8 | usize::from(*byte));
+    let len = len
+        .iter()
+        .fold(0, |it, byte| (it << 8) | usize::from(*byte));
     Some((len, rest))
 }
 
@@ -78,7 +80,7 @@ fn long_or_short(bytes: &[u8], end: u8) -> Option<(usize, &[u8])> {
         255 => fixed(rest, 4),
         _ if first < end => {
             let (&second, rest) = rest.split_first()?;
-            let len = (usize::from(first) - 192 << 8) + usize::from(second) + 192;
+            let len = ((usize::from(first) - 192) << 8) + usize::from(second) + 192;
             Some((len, rest))
         }
         _ => None,

@@ -48,19 +48,8 @@ pub fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         (
             "openpgp",
-            "revocations without end",
-            keyring(&revocation().repeat(MAX_INPUT / revocation().len() - 4)),
-        ),
-        (
-            "openpgp",
             "as many packets as may be",
-            keyring(
-                &[
-                    &revocation().repeat(2000)[..],
-                    &subpackets_of(8).repeat(2000),
-                ]
-                .concat(),
-            ),
+            keyring(&[revocation().repeat(2000), subpackets_of(8).repeat(2000)].concat()),
         ),
         (
             "packages",

@@ -72,6 +72,9 @@ def node(report, options):
         wrong.append(f"containerd does not answer: {report.get('containerd', '')!r} {report.get('containerd.err', '')!r}")
     if "plugins" in report and not re.search(r"grpc\S*\s+cri\s.*ok", report["plugins"]):
         wrong.append("containerd's cri plugin is not ok")
+    for image in options.images:
+        if image not in report.get("images", "").split():
+            wrong.append(f"container image {image} is not in containerd's store: {report.get('images', '')!r}")
     loaded = {line.split()[0] for line in report.get("modules", "").splitlines()[1:]}
     for module in ("overlay", "br_netfilter"):
         if module not in loaded:

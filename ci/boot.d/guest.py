@@ -31,6 +31,7 @@ QUESTIONS = {
     "disk-size": "lsblk -bdnro SIZE $(lsblk -nro PKNAME $(findmnt -nro SOURCE /) | sed s,^,/dev/,)",
     "containerd": "ctr version",
     "plugins": "ctr plugins ls",
+    "images": "ctr -n k8s.io images list -q",
     "calls": "cat /var/lib/kubeadm-double/calls.log",
     "nodes": "cat %s" % NODES,
     "state": "cat /run/nodeimg/state.json",

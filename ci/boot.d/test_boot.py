@@ -31,7 +31,7 @@ class Started:
 def options(**more):
     """A worker on a BIOS PC."""
     return types.SimpleNamespace(**{"states": ["running"], "hardware": "virtio", "firmware": "bios", "call": "join", "tried": False, "nodes": 0,
-                                    "config_sha256": "aa", "exports": [], **more})
+                                    "config_sha256": "aa", "exports": [], "images": [], **more})
 
 
 def call(number, command="join", status=0, sha256="aa"):
@@ -82,6 +82,10 @@ class Expect(unittest.TestCase):
         self.assertEqual(expect.check(serving, nfs), [])
         for other in ({"state": '{"phase":"retry"}'}, {"exports": ""}, {"nfsd": "0\n"}, {"passwords": "root"}, {"secrets": "1"}):
             self.assertEqual(len(expect.check({**serving, **other}, nfs)), 1, other)
+
+    def test_images_are_in_the_store(self):
+        self.assertEqual(expect.check(good(images="a.io/b:1\na.io/c:2\n"), options(images=["a.io/b:1", "a.io/c:2"])), [])
+        self.assertEqual(len(expect.check(good(images="a.io/c:2\n"), options(images=["a.io/b:1", "a.io/c:2"]))), 1)
 
     def test_each_difference_is_named(self):
         for name, report, wanted in (

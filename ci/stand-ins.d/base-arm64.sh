@@ -36,12 +36,6 @@ unshare --mount sh -euc '
 ' sh "$root" "$out/native"
 rm -rf "$out/native"
 
-# The Pi's kernel has not the drivers of every other machine. The first boot's depmod, which is emulated, reads those that are there.
-info=$root/var/lib/dpkg/info/linux-image-$version
-for folder in sound drivers/{bluetooth,gpu,hid,hwmon,iio,infiniband,input,leds,media,mtd,staging,video,w1} drivers/net/wireless; do
-  rm -rf "${root:?}/usr/lib/modules/$version/kernel/$folder"
-  sed -i "\\|usr/lib/modules/$version/kernel/$folder/|d; \\|usr/lib/modules/$version/kernel/$folder\$|d" "$info.list" "$info.md5sums"
-done
 "$here/modules-extra.sh" "$root" "$version" arm64 "$out/debs"
 chroot "$root" dpkg-query -W > "$out/base.manifest"
 

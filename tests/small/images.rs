@@ -5,7 +5,7 @@ use nodeimg::digest::Digest;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use tests::{run, text};
+use tests::{registry, run, text};
 
 /// What kubeadm of the small world starts besides the sandbox image, and what the cluster adds.
 const PROFILE: &str = r#"
@@ -26,40 +26,18 @@ const NAMES: [&str; 3] = [
 ];
 const LAYOUT: &str = "/usr/lib/nodeimg/images";
 
-/// Keeps bytes in a registry's folder under their digest; returns their descriptor.
-fn keep(folder: &Path, media_type: &str, bytes: &[u8]) -> Value {
-    let digest = format!("sha256:{}", Digest::of(bytes));
-    fs::create_dir_all(folder).expect("a folder");
-    fs::write(folder.join(&digest), bytes).expect("a file");
-    json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
-}
-
-/// Puts an image for two architectures, its second layer shared by all, into a folder that stands in for its registry.
+/// Puts an image whose second layer all share into a folder that stands in for its registry.
 fn publish(registries: &Path, name: &str, content: &str) {
-    let (path, tag) = name.rsplit_once(':').expect("a tag");
-    let (registry, repository) = path.split_once('/').expect("a registry");
-    let folder = registries.join(registry).join("v2").join(repository);
-    let (manifests, blobs) = (folder.join("manifests"), folder.join("blobs"));
-    let mut list = Vec::new();
-    for arch in ["arm64", "amd64"] {
-        let config = json!({ "architecture": arch, "os": "linux" }).to_string();
-        let layer = |it: &[u8]| keep(&blobs, "application/vnd.oci.image.layer.v1.tar+gzip", it);
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": keep(&blobs, "application/vnd.oci.image.config.v1+json", config.as_bytes()),
-            "layers": [layer(format!("{name} {arch} {content}").as_bytes()), layer(&vec![7; 200_000])],
-        });
-        let mut it = keep(
-            &manifests,
-            "application/vnd.oci.image.manifest.v1+json",
-            manifest.to_string().as_bytes(),
-        );
-        it["platform"] = json!({ "architecture": arch, "os": "linux" });
-        list.push(it);
-    }
-    let list = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": list });
-    fs::write(manifests.join(tag), list.to_string()).expect("a file");
+    registry::publish(registries, name, &|arch| {
+        let layer = |bytes| ("application/vnd.oci.image.layer.v1.tar+gzip", bytes);
+        registry::Image {
+            config: json!({ "architecture": arch, "os": "linux" }),
+            layers: vec![
+                layer(format!("{name} {arch} {content}").into_bytes()),
+                layer(vec![7; 200_000]),
+            ],
+        }
+    });
 }
 
 /// A place whose virtual machine has the profile, and whose registries are folders.

@@ -1,8 +1,15 @@
 //! An artifact that was not booted is not done: a cluster of three machines starts, forms and reports from inside; one of them
 //! starts once more, after which nothing has joined twice. What befalls nodes that start again and again is `clusters`'.
 
-use crate::world::{alone, built, repository, run};
+use crate::clusters::laid;
+use crate::world::{alone, built, repository, run, world};
+use nodeimg::digest::Digest;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
+use tests::registry;
+use tests::seeds::packages::ustar;
 
 fn file(name: &str) -> String {
     let file = built().file(name);
@@ -35,4 +42,66 @@ fn a_storage_machine_exports_its_folders() {
         .arg(format!(
             "{storage},hardware=vbox,firmware=uefi,call=serve,exports=/srv/nfs"
         )));
+}
+
+/// What a worker's kubeadm starts, and the profile that brings it along.
+const IMAGES: [&str; 3] = [
+    "registry.k8s.io/pause:3.10.2",
+    "registry.k8s.io/kube-proxy:v1.36.2",
+    "registry.k8s.io/coredns/coredns:v1.14.2",
+];
+const OFFLINE: &str = "\
+summary = \"a worker that needs no registry\"
+extends = [\"worker-arm64\", \"parts/offline\"]
+";
+
+/// Puts images that containerd can unpack into a folder that stands in for registries.
+fn publish(registries: &Path) {
+    for name in IMAGES {
+        registry::publish(registries, name, &|arch| {
+            let layer = ustar(&[("etc/", b""), ("etc/name", name.as_bytes())]);
+            let id = format!("sha256:{}", Digest::of(&layer));
+            registry::Image {
+                config: json!({
+                    "architecture": arch, "os": "linux", "config": {},
+                    "rootfs": { "type": "layers", "diff_ids": [id] },
+                }),
+                layers: vec![("application/vnd.oci.image.layer.v1.tar", layer)],
+            }
+        });
+    }
+}
+
+/// One machine of every role, and of workers two, whose cards are equal byte for byte and bring container images along.
+#[test]
+#[ignore = "eight emulated machines take two processors half an hour: cargo test -p tests --test whole -- --ignored"]
+fn raspberry_pis_of_every_role_form_a_cluster() {
+    let place = laid("tests/whole/clusters", "raspberries", &str::to_owned);
+    fs::write(place.join("profiles/offline-worker.toml"), OFFLINE).expect("a file");
+    publish(&place.join("registries"));
+    let registry = place.join("registries/registry.k8s.io");
+    run(world()
+        .nodeimg(&place)
+        .arg("--mirror")
+        .arg(format!("https://registry.k8s.io={}", registry.display()))
+        .args(["build", "--per-node", "table"]));
+    let _alone = alone();
+    let worker = format!(
+        "offline-worker.img,call=join,images={}",
+        IMAGES.join(",images=")
+    );
+    let cards = [
+        "ca-arm64.img,call=serve",
+        "etcd-arm64.img,call=serve",
+        "loadbalancer-arm64.img,call=serve",
+        "controlplane-arm64.img,call=init,nodes=3",
+        &worker,
+        &worker,
+        "storage-arm64.img,call=serve,exports=/srv/nfs",
+        "admin-arm64.img,call=serve",
+    ];
+    run(Command::new(repository().join("ci/boot"))
+        .args(["--hardware", "virt", "--once", "--cpus", "1"])
+        .args(["--memory", "1536", "--timeout", "5400"])
+        .args(cards.map(|it| place.join("out").join(it))));
 }

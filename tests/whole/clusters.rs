@@ -51,18 +51,14 @@ fn pinned(world: &World, file: &str) -> String {
     res
 }
 
-/// Builds a cluster of a folder's: an appliance for each profile, a seed for each node.
-fn made(from: &str, name: &str) -> Folder {
+/// Lays a cluster of a folder's out, with the profiles it names as `edit` leaves them, and makes its secrets.
+pub(crate) fn laid(from: &str, name: &str, edit: &dyn Fn(&str) -> String) -> Folder {
     let world = world();
     let place = folder(name);
     let pin = |file: &str| pinned(world, file);
-    let here = |file: &str| {
-        file.replace("-arm64\"", "-amd64\"")
-            .replace(BARE_METAL_WORKER, "\"worker-amd64\"")
-    };
     let profiles = place.join("profiles");
     copy("profiles/parts", "", &profiles.join("parts"), &pin);
-    copy("profiles", name, &profiles, &here);
+    copy("profiles", name, &profiles, edit);
     copy(from, "", &place, &pin);
     fs::rename(
         place.join(format!("{name}.toml")),
@@ -70,7 +66,17 @@ fn made(from: &str, name: &str) -> Folder {
     )
     .expect("a file");
     run(world.nodeimg(&place).args(["cluster", "init"]));
-    run(world.nodeimg(&place).args(["build", "--format", "ova"]));
+    place
+}
+
+/// Builds a cluster of a folder's: an appliance for each profile, a seed for each node.
+fn made(from: &str, name: &str) -> Folder {
+    let here = |file: &str| {
+        file.replace("-arm64\"", "-amd64\"")
+            .replace(BARE_METAL_WORKER, "\"worker-amd64\"")
+    };
+    let place = laid(from, name, &here);
+    run(world().nodeimg(&place).args(["build", "--format", "ova"]));
     place
 }
 

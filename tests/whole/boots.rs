@@ -90,7 +90,11 @@ fn raspberry_pis_form_a_cluster_from_cards_that_are_alike() {
         "offline-worker.img,call=join,images={}",
         IMAGES.join(",images=")
     );
-    let cards = ["controlplane-arm64.img,call=init,nodes=3", &worker, &worker];
+    let cards = [
+        "controlplane-arm64.img,call=init,nodes=3,cpus=2",
+        &worker,
+        &worker,
+    ];
     run(Command::new(repository().join("ci/boot"))
         .args(["--hardware", "virt", "--once", "--cpus", "1"])
         .args(["--timeout", "3600"])

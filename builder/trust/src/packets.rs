@@ -40,7 +40,10 @@ fn packet(bytes: &[u8]) -> Result<Option<(u8, &[u8], &[u8])>, String> {
         return Ok(None);
     };
     let (tag, split) = match header {
-        0xc0.. => (header & 0x3f, long_or_short(rest, 0xe0)),
+        0xc0.. if rest.first().is_some_and(|it| (0xe0..0xff).contains(it)) => {
+            return Err("it has a packet in parts".to_owned());
+        }
+        0xc0.. => (header & 0x3f, variable(rest)),
         0x80.. => {
             let width = match header & 3 {
                 it @ 0..=2 => 1 << it,
@@ -50,17 +53,11 @@ fn packet(bytes: &[u8]) -> Result<Option<(u8, &[u8], &[u8])>, String> {
         }
         _ => return Err("it has something else than packets".to_owned()),
     };
-    match split {
-        Some((len, rest)) => {
-            let (body, rest) = rest.split_at(len.min(rest.len()));
-            Ok(Some((tag, body, rest)))
-        }
-        // The length itself is cut, or that of a part.
-        None if rest.first().is_some_and(|it| (0xe0..0xff).contains(it)) && header >= 0xc0 => {
-            Err("it has a packet in parts".to_owned())
-        }
-        None => Ok(None),
-    }
+    // A length that is cut ends the file, for a decoder too.
+    Ok(split.map(|(len, rest)| {
+        let (body, rest) = rest.split_at(len.min(rest.len()));
+        (tag, body, rest)
+    }))
 }
 
 /// Splits off a length of so many bytes.
@@ -72,18 +69,17 @@ fn fixed(bytes: &[u8], width: usize) -> Option<(usize, &[u8])> {
     Some((len, rest))
 }
 
-/// Splits off a length of one, two or five bytes; two as long as the first is below `end`.
-fn long_or_short(bytes: &[u8], end: u8) -> Option<(usize, &[u8])> {
+/// Splits off a length of one, two or five bytes.
+fn variable(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     match first {
         0..192 => Some((usize::from(first), rest)),
-        255 => fixed(rest, 4),
-        _ if first < end => {
+        192..255 => {
             let (&second, rest) = rest.split_first()?;
             let len = ((usize::from(first) - 192) << 8) + usize::from(second) + 192;
             Some((len, rest))
         }
-        _ => None,
+        255 => fixed(rest, 4),
     }
 }
 
@@ -103,7 +99,7 @@ fn signature(body: &[u8], outer: bool) -> usize {
         };
         let (mut area, after) = area.split_at(len.min(area.len()));
         rest = after;
-        while let Some((len, body)) = long_or_short(area, 255) {
+        while let Some((len, body)) = variable(area) {
             let (body, after) = body.split_at(len.min(body.len()));
             area = after;
             count += 1;
@@ -136,20 +132,15 @@ mod tests {
 
     #[test]
     fn packets_are_counted_however_their_lengths_are_written() {
-        for user in [
+        let two_bytes = [&b"\xcd\xc0\0"[..], &[b'x'; 192]].concat();
+        for one in [
             &b"\xcd\0"[..],
             b"\xb4\0",
             b"\xb5\0\0",
             b"\xb6\0\0\0\0",
             b"\xcd\xff\0\0\0\0",
-            b"\xcd\xc0\0x",
+            &two_bytes,
         ] {
-            let body = if user == b"\xcd\xc0\0x" {
-                vec![b'x'; 191]
-            } else {
-                Vec::new()
-            };
-            let one = [user, &body].concat();
             assert_eq!(affordable(&one.repeat(MAX_PACKETS)), Ok(()));
             assert!(affordable(&one.repeat(MAX_PACKETS + 1)).is_err(), "{one:?}");
         }

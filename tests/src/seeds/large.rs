@@ -3,6 +3,7 @@
 //! Each is named by the parser that it is for. Fuzzers find these seldom: they keep inputs small.
 
 use super::packages::ustar;
+use super::signatures::framed;
 use crate::parsers::MAX_INPUT;
 use crate::parsers::kernel::BETWEEN;
 use std::fmt::Write as _;
@@ -126,8 +127,8 @@ fn keyring(rest: &[u8]) -> Vec<u8> {
         b"\x98\x33\x04\0\0\0\x01\x16\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x01\x01\x07\x40\x58"
             .to_vec();
     key.extend([0x66; 31]);
-    let len = u32::try_from(key.len() + rest.len()).expect("a megabyte");
-    [&len.to_le_bytes()[..], &key, rest].concat()
+    key.extend(rest);
+    framed(&key, &[])
 }
 
 /// Returns a signature packet of version 4: a revocation without a meaning by Ed25519.

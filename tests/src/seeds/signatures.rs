@@ -6,6 +6,12 @@ use std::fs;
 
 const TEXT: &[u8] = b"Suite: s\n- dashed\ntrailing blanks  \nSHA256:\n";
 
+/// Returns a keyring and a message as the parser takes them.
+pub(super) fn framed(keys: &[u8], message: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(keys.len()).expect("a small keyring");
+    [&len.to_le_bytes(), keys, message].concat()
+}
+
 /// Returns keyrings with a signed text and with detached signatures, of RSA and of Ed25519.
 pub fn openpgp() -> Vec<Vec<u8>> {
     let folder = folder();
@@ -38,8 +44,7 @@ pub fn openpgp() -> Vec<Vec<u8>> {
             gpg(&["-u", name, "--armor", "--detach-sign", "-o", "-", "data"]),
         ] {
             for keys in [&keys, &armored] {
-                let len = u32::try_from(keys.len()).expect("a small keyring");
-                seeds.push([&len.to_le_bytes(), keys.as_slice(), &message].concat());
+                seeds.push(framed(keys, &message));
             }
         }
     }

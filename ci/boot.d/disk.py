@@ -51,15 +51,26 @@ def overlay(image, kind, size, folder):
     return path
 
 
-def firmware_files(image, folder):
-    """What the Pi's firmware reads from partition 1 of a raw image: kernel, initrd, command line, device tree. Returns their paths."""
+def mcopy(image, *arguments):
+    """Copies from or to partition 1 of a raw image, `::/`."""
     with open(image, "rb") as file:
         start = int.from_bytes(file.read(512)[446 + 8:446 + 12], "little") * 512
-    environment = {**os.environ, "MTOOLS_SKIP_CHECK": "1"}
-    paths = {}
-    for name in ("vmlinuz", "initrd.img", "cmdline.txt", "bcm2711-rpi-4-b.dtb"):
-        paths[name] = os.path.join(folder, name)
-        run("mcopy", "-n", "-i", f"{image}@@{start}", f"::/{name}", paths[name], env=environment)
+    run("mcopy", "-o", "-i", f"{image}@@{start}", *arguments, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
+
+
+def with_seed(image, seed, folder):
+    """A copy of a Pi's card, with a node's files copied onto its boot partition, as its owner does it."""
+    card = os.path.join(folder, "card.img")
+    run("cp", "--sparse=always", image, card)
+    mcopy(card, *(os.path.join(seed, name) for name in sorted(os.listdir(seed))), "::/")
+    return card
+
+
+def firmware_files(image, folder):
+    """What the Pi's firmware reads from partition 1 of a raw image: kernel, initrd, command line, device tree. Returns their paths."""
+    paths = {name: os.path.join(folder, name) for name in ("vmlinuz", "initrd.img", "cmdline.txt", "bcm2711-rpi-4-b.dtb")}
+    for name, path in paths.items():
+        mcopy(image, f"::/{name}", path)
     return paths
 
 

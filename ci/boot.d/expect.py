@@ -65,8 +65,41 @@ def server(report, options):
     return wrong
 
 
+def called(report, options):
+    """What kubeadm was called for, as its double logged it."""
+    wrong = []
+    made = [call for call in calls(report) if call["command"] in ("init", "join")]
+    good = [call for call in made if call["status"] == 0]
+    if any(call["command"] != options.call for call in made):
+        wrong.append(f"kubeadm was called for {[call['command'] for call in made]}, not only {options.call}")
+    if not made:
+        wrong.append(f"kubeadm {options.call} was never called; the journal says:\n{report.get('journal', '')}")
+    elif options.tried:
+        pass  # nobody answers a node that is alone: that it asked is all there is to see
+    elif len(good) != 1:
+        wrong.append(f"kubeadm {options.call} succeeded {len(good)} times in {len(made)} calls, not once: {[call.get('message') for call in made]}")
+    if options.config_sha256:
+        wrong += [f"kubeadm {call['command']} was given {call['config']} with {call['sha256']}, not {options.config_sha256}"
+                  for call in made if call["sha256"] != options.config_sha256]
+    return wrong
+
+
+def state(report):
+    """What the image's own program said last."""
+    try:
+        return json.loads(report.get("state") or "{}")
+    except ValueError:
+        return {}
+
+
+def member(report):
+    """That the machine is part of the cluster, as its own program says: the real kubeadm keeps no log."""
+    said = state(report)
+    return [] if said.get("phase") == "joined" else [f"it is not part of the cluster: {said}; the journal says:\n{report.get('journal', '')}"]
+
+
 def node(report, options):
-    """A Kubernetes node: its runtime, its kernel, and what the kubeadm double was called for."""
+    """A Kubernetes node: its runtime, its kernel, and what kubeadm was called for."""
     wrong = []
     if "Server:" not in report.get("containerd", ""):
         wrong.append(f"containerd does not answer: {report.get('containerd', '')!r} {report.get('containerd.err', '')!r}")
@@ -84,23 +117,14 @@ def node(report, options):
             wrong.append(f"sysctl {name} is not 1")
     if len(report.get("swaps", "").splitlines()) > 1:
         wrong.append("swap is on")
-    made = [call for call in calls(report) if call["command"] in ("init", "join")]
-    good = [call for call in made if call["status"] == 0]
-    if any(call["command"] != options.call for call in made):
-        wrong.append(f"kubeadm was called for {[call['command'] for call in made]}, not only {options.call}")
-    if not made:
-        wrong.append(f"kubeadm {options.call} was never called; the journal says:\n{report.get('journal', '')}")
-    elif options.tried:
-        pass  # nobody answers a node that is alone: that it asked is all there is to see
-    elif len(good) != 1:
-        wrong.append(f"kubeadm {options.call} succeeded {len(good)} times in {len(made)} calls, not once: {[call.get('message') for call in made]}")
-    if options.config_sha256:
-        wrong += [f"kubeadm {call['command']} was given {call['config']} with {call['sha256']}, not {options.config_sha256}"
-                  for call in made if call["sha256"] != options.config_sha256]
+    real = options.kubernetes == "real"
+    wrong += member(report) if real else called(report, options)
     if options.nodes:
-        ready = len(re.findall(r"^\S+ +Ready\b", report.get("nodes", ""), re.M))
-        if ready != options.nodes:
-            wrong.append(f"{ready} nodes are Ready, not {options.nodes}: {report.get('nodes')!r}")
+        # Nobody but the double is Ready without a CNI plugin.
+        words, listed = ("in the cluster", r"^\S+ +(Not)?Ready\b") if real else ("Ready", r"^\S+ +Ready\b")
+        found = sum(1 for _ in re.finditer(listed, report.get("nodes", ""), re.M))
+        if found != options.nodes:
+            wrong.append(f"{found} nodes are {words}, not {options.nodes}: {report.get('nodes')!r}")
     return wrong
 
 
@@ -116,6 +140,8 @@ def check(report, options, before=None):
         for what in ("identity",):
             if report.get(what) != before.get(what):
                 wrong.append(f"{what} changed over the reboot: {before.get(what)!r}, {report.get(what)!r}")
+        if options.call in ("init", "join") and options.kubernetes == "real" and state(report).get("attempts") != 0:
+            wrong.append(f"kubeadm was called again after the reboot: {state(report)}")
         good = [call for call in calls(report) if call["status"] == 0]
         if options.call and not options.tried and good != [call for call in calls(before) if call["status"] == 0]:
             wrong.append(f"kubeadm did something again after the reboot: {[call['command'] for call in good]}")

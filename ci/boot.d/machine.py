@@ -21,9 +21,13 @@ class Machine:
         self.port = PORTS[options.hardware]
         os.makedirs(folder, exist_ok=True)
         self.image, kind, more = disk.unpack(options.image, folder)
-        # Further disks of an OVA, and those the caller gives: file and format.
-        self.seeds = [(path, "vmdk") for path in more] + [(path, "raw") for path in options.seed]
         self.arm = options.hardware in ("virt", "raspi4b")
+        if self.arm and options.seed:
+            self.image = disk.with_seed(self.image, options.seed, folder)
+        # Further disks: an OVA's own, and the seed's: file and format. The machine takes the secrets off its seed, so it has a copy.
+        self.disks = [(path, "vmdk", "snapshot=on") for path in more]
+        if options.seed and not self.arm:
+            self.disks.append((shutil.copy(options.seed, f"{folder}/seed.img"), "raw", "cache=unsafe"))
         self.overlay = disk.overlay(self.image, kind, options.disk_size or ("8G" if self.arm else None), folder)
         if self.arm:
             if kind != "raw":
@@ -58,20 +62,18 @@ class Machine:
 
     def _pc(self, script):
         options = self.options
-        access = {"raw": "readonly=on", "vmdk": "snapshot=on"}
         # String instructions and guards of user memory, which kernel and libc prefer where they are cheap, are slow to emulate.
         line = ["-cpu", "max,-svm,-erms,-fsrm,-smap,-smep,-la57", "-vga", "std"]
         if options.hardware == "vbox":
             # Without hot plugging of PCI cards the NICs are enp0s3 and enp0s8, as in VirtualBox.
             line += ["-M", "pc", "-global", "PIIX4_PM.acpi-root-pci-hotplug=off", "-device", "ich9-ahci,id=ahci,addr=0xd",
                      *self._drive("id=disk,if=none"), "-device", "ide-hd,drive=disk,bus=ahci.0"]
-            for port, (seed, kind) in enumerate(self.seeds, 1):
-                device = "ide-cd" if kind == "raw" else "ide-hd"
-                line += ["-drive", f"id=seed{port},if=none,format={kind},{access[kind]},file={seed}", "-device", f"{device},drive=seed{port},bus=ahci.{port}"]
+            for port, (path, kind, access) in enumerate(self.disks, 1):
+                line += ["-drive", f"id=disk{port},if=none,format={kind},{access},file={path}", "-device", f"ide-hd,drive=disk{port},bus=ahci.{port}"]
         else:
             line += ["-M", "q35", *self._drive("if=virtio")]
-            for seed, kind in self.seeds:
-                line += ["-drive", f"if=virtio,format={kind},{access[kind]},file={seed}"]
+            for path, kind, access in self.disks:
+                line += ["-drive", f"if=virtio,format={kind},{access},file={path}"]
         if options.firmware == "uefi":
             line += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={UEFI[0]}",
                      "-drive", f"if=pflash,format=raw,unit=1,file={self.folder}/uefi-vars.fd"]
@@ -105,14 +107,16 @@ class Machine:
         return [*line, "-append", append]
 
     def _network(self, lan):
-        """NIC 1 stands for VirtualBox's NAT: the same address 10.0.2.15 in every machine, no way out. NIC 2 is the wire between them."""
+        """NIC 1 stands for VirtualBox's NAT: the same address 10.0.2.15 in every machine, and no way out but for the real Kubernetes,
+        which asks registries for its images. NIC 2 is the wire between them."""
         model = "e1000" if self.options.hardware == "vbox" else "virtio-net-pci"
         slots = [",addr=0x3", ",addr=0x8"] if self.options.hardware == "vbox" else ["", ""]
         macs = self.options.mac or [f"52:54:00:00:0{nic}:{self.number:02x}" for nic in (0, 1)]
         wire = f"socket,id=lan,mcast=230.0.0.1:{lan},localaddr=127.0.0.1"
         if self.arm:  # a Pi's one card, eth0, is on the wire
             return ["-netdev", wire, "-device", f"{model},netdev=lan,mac={macs[-1]}"]
-        line = ["-netdev", "user,id=nat,net=10.0.2.0/24,restrict=on", "-device", f"{model},netdev=nat,mac={macs[0]}{slots[0]}"]
+        restrict = "off" if self.options.kubernetes == "real" else "on"
+        line = ["-netdev", f"user,id=nat,net=10.0.2.0/24,restrict={restrict}", "-device", f"{model},netdev=nat,mac={macs[0]}{slots[0]}"]
         if len(macs) > 1:
             line += ["-netdev", wire, "-device", f"{model},netdev=lan,mac={macs[1]}{slots[1]}"]
         return line

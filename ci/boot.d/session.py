@@ -24,11 +24,15 @@ class Again(Exception):
 def until(options):
     """The shell condition a machine waits for before it reports."""
     log = "/var/lib/kubeadm-double/calls.log"
+    real = options.kubernetes == "real"
     if options.nodes:
-        # Kept for the report: a slow machine may miss a heartbeat afterwards, as nodes do.
-        return f'kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes >{guest.NODES} && [ $(grep -c " Ready" {guest.NODES}) -ge {options.nodes} ]'
+        # Kept for the report: a slow machine may miss a heartbeat afterwards, as nodes do. No CNI plugin makes a real node Ready here.
+        count = f'grep -cE " (Not)?Ready" {guest.NODES}' if real else f'grep -c " Ready" {guest.NODES}'
+        return f"kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes >{guest.NODES} && [ $({count}) -ge {options.nodes} ]"
     if options.call == "serve":
         return """grep -q '"phase":"serving"' /run/nodeimg/state.json"""
+    if options.call and real:
+        return """grep -q '"phase":"joined"' /run/nodeimg/state.json"""
     if options.call and options.tried:
         return f"grep -q begin {log}"
     if options.call:

@@ -31,7 +31,7 @@ class Started:
 def options(**more):
     """A worker on a BIOS PC."""
     return types.SimpleNamespace(**{"states": ["running"], "hardware": "virtio", "firmware": "bios", "call": "join", "tried": False, "nodes": 0,
-                                    "config_sha256": "aa", "exports": [], "images": [], **more})
+                                    "config_sha256": "aa", "exports": [], "images": [], "kubernetes": "double", **more})
 
 
 def call(number, command="join", status=0, sha256="aa"):
@@ -107,6 +107,15 @@ class Expect(unittest.TestCase):
         again = good(calls=call(0) + call(2), **{"boot-id": "2"})
         self.assertEqual(len(expect.check(again, options(), good())), 2)
         self.assertEqual(len(expect.check(good(identity="other", **{"boot-id": "2"}), options(), good())), 1)
+
+    def test_the_real_kubeadm_keeps_no_log(self):
+        joined = {"calls": "", "state": '{"phase":"joined","attempts":0}', "nodes": "NAME STATUS\nw NotReady\nx Ready\n", "boot-id": "2"}
+        real = options(kubernetes="real", nodes=2)
+        before = good(calls="")
+        self.assertEqual(expect.check(good(**joined), real, before), [])
+        for other in ({"state": '{"phase":"retry"}'}, {"state": ""}, {"nodes": "NAME STATUS\nw Ready\n"}, {"containerd": ""}):
+            self.assertEqual(len(expect.check(good(**{**joined, **other}), real)), 1, other)
+        self.assertEqual(len(expect.check(good(**{**joined, "state": '{"phase":"joined","attempts":1}'}), real, before)), 1)
 
     def test_a_node_alone_need_only_have_tried(self):
         self.assertEqual(expect.check(good(calls=call(0, status=1)), options(tried=True)), [])

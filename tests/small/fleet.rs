@@ -235,3 +235,46 @@ fn nodes_that_are_not_in_the_cluster_are_the_users_mistake() {
     );
     assert!(!place.out().exists(), "nothing is begun");
 }
+
+/// Returns the addresses of an appliance's cards, in their order, as its descriptor has them.
+fn cards(appliance: &Path) -> Vec<String> {
+    let mut tar = Command::new("tar");
+    let told = text(&run(tar
+        .args(["--to-stdout", "--wildcards", "-xf"])
+        .arg(appliance)
+        .arg("*.ovf")));
+    let found = told.split("MACAddress=\"").skip(1);
+    found.map(|it| it[..12].to_owned()).collect()
+}
+
+#[test]
+fn a_nodes_appliance_has_the_nodes_address_whatever_else_changes() {
+    let place = world().place("fleet-addresses");
+    let build = |node: &str, out: &str| {
+        let mut command = place.build("vm", &["ova"]);
+        run(command.args(["--node", node, "--out", out]));
+        cards(&place.folder().join(out).join(format!("vm-{node}.ova")))
+    };
+    let first = build("vm01", "first");
+    let file = place.folder().join("cluster.toml");
+    let text = fs::read_to_string(&file).expect("a cluster");
+    let others: String = [("vm02", ""), ("vm03", "mac = \"08:00:27:00:00:0c\"\n")]
+        .map(|(name, mac)| {
+            format!("\n[[node]]\nname = \"{name}\"\nrole = \"worker\"\nprofile = \"vm\"\n{mac}")
+        })
+        .concat();
+    fs::write(&file, text + &others).expect("a file");
+    let again = build("vm01", "again");
+    assert_eq!(first.len(), 2, "{first:?}");
+    assert_ne!(first[0], again[0], "another image's card behind NAT");
+    assert_eq!(first[1], again[1], "the same node's card on its network");
+    let second = build("vm02", "again");
+    assert_ne!(first[1], second[1]);
+    assert!(first[1].starts_with("080027") && second[1].starts_with("080027"));
+    assert_eq!(build("vm03", "again")[1], "08002700000C", "the file's");
+    let told = self::build(&place, &["--node", "vm03", "--per-node", "only-seed"]);
+    assert!(
+        told.contains("vm03.vmdk to its machine, whose card on the node network has the address 08:00:27:00:00:0c"),
+        "{told}"
+    );
+}

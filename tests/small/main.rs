@@ -4,6 +4,7 @@
 //! Needs what `ci/setup` installs, the release binary, and root for what is about users and full disks. Run by
 //! `ci/end-to-end`.
 
+mod cluster;
 mod damage;
 mod fault;
 mod fleet;

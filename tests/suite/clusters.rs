@@ -89,6 +89,7 @@ fn every_node_has_a_shipped_profile_of_its_role_a_seed_and_a_plan() {
                 lock: &lock,
                 seed,
                 needs: Vec::new(),
+                mac: None,
             };
             plan::plan(&order, &shelf).unwrap_or_else(|err| panic!("{name}, {}: {err}", node.name));
         }

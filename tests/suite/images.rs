@@ -67,6 +67,7 @@ fn planned(shelf: &With, profile: &Profile, lock: &Lock, needs: &[Need]) -> Resu
         lock,
         seed: Vec::new(),
         needs: needs.to_vec(),
+        mac: None,
     };
     plan::plan(&order, shelf)
 }

@@ -98,6 +98,7 @@ fn every_profile_has_the_plan_that_was_reviewed() {
                 lock: &lock,
                 seed,
                 needs: Vec::new(),
+                mac: None,
             },
             &shelf,
         );

@@ -7,5 +7,6 @@ mod artifacts;
 mod boots;
 mod clusters;
 mod faults;
+mod kubernetes;
 mod same;
 mod world;

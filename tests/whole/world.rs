@@ -18,6 +18,8 @@ const ORIGINS: [&str; 9] = [
     "https://github.com",
     "https://raw.githubusercontent.com",
 ];
+/// The one of Kubernetes' packages.
+const KUBERNETES_ORIGIN: &str = "https://pkgs.k8s.io";
 /// Which of the profiles' keys each throw-away key stands for.
 const KEYS: [(&str, &str); 5] = [
     ("ubuntu-cloud-images", "cloudimg"),
@@ -27,6 +29,31 @@ const KEYS: [(&str, &str); 5] = [
     ("kubernetes", "kubernetes"),
 ];
 
+/// Names an apt repository to take Kubernetes' packages from, in the place of the doubles: `URL`, signed with Kubernetes' own key,
+/// or `URL#KEYRING`. It has what stands below `https://pkgs.k8s.io`; a folder serves too.
+const KUBERNETES: &str = "NODEIMG_TEST_KUBERNETES";
+
+/// Where the origin of Kubernetes' packages is, and whose key it is signed with, if not Kubernetes' own.
+#[derive(Clone)]
+pub(crate) struct Repository {
+    place: String,
+    keyring: Option<PathBuf>,
+}
+
+impl Repository {
+    /// Reads the variable's text.
+    pub(crate) fn parse(text: &str) -> Self {
+        let (place, keyring) = match text.split_once('#') {
+            Some((place, keyring)) => (place, Some(PathBuf::from(keyring))),
+            None => (text, None),
+        };
+        Self {
+            place: place.to_owned(),
+            keyring,
+        }
+    }
+}
+
 /// The stand-ins and the server that serves them.
 pub(crate) struct World {
     keys: PathBuf,
@@ -34,6 +61,8 @@ pub(crate) struct World {
     pub(crate) port: u16,
     /// Downloads, shared by the tests of one run; keyed by digest, so sharing proves nothing wrong.
     pub(crate) cache: Folder,
+    /// Where the real Kubernetes is, if its doubles are not to stand in for it.
+    pub(crate) kubernetes: Option<Repository>,
     _server: Server,
 }
 
@@ -63,6 +92,9 @@ pub(crate) fn world() -> &'static World {
             mirror,
             port,
             cache,
+            kubernetes: std::env::var(KUBERNETES)
+                .ok()
+                .map(|it| Repository::parse(&it)),
             _server: server,
         }
     })
@@ -121,21 +153,60 @@ impl World {
 
     /// The same with another cache and another server.
     pub(crate) fn nodeimg_with(&self, folder: &Path, cache: &Path, port: u16) -> Command {
+        self.nodeimg_of(folder, (cache, port), self.kubernetes.as_ref())
+    }
+
+    /// The same with Kubernetes' packages from a repository, or with its doubles.
+    pub(crate) fn nodeimg_of(
+        &self,
+        folder: &Path,
+        (cache, port): (&Path, u16),
+        kubernetes: Option<&Repository>,
+    ) -> Command {
         let mut command = Command::new(binary());
         command.current_dir(folder).arg("--cache").arg(cache);
         for origin in ORIGINS {
             let host = origin.split("//").nth(1).expect("an origin has a host");
-            command
-                .arg("--mirror")
-                .arg(format!("{origin}=http://127.0.0.1:{port}/{host}"));
+            let place = match kubernetes {
+                Some(repository) if origin == KUBERNETES_ORIGIN => repository.place.clone(),
+                _ => format!("http://127.0.0.1:{port}/{host}"),
+            };
+            command.arg("--mirror").arg(format!("{origin}={place}"));
         }
         for (name, file) in KEYS {
-            command.arg("--key").arg(format!(
-                "{name}={}",
-                self.keys.join(format!("{file}.gpg")).display()
-            ));
+            let keyring = match kubernetes {
+                Some(repository) if name == "kubernetes" => repository.keyring.clone(),
+                _ => Some(self.key(file)),
+            };
+            if let Some(keyring) = keyring {
+                let key = format!("{name}={}", keyring.display());
+                command.arg("--key").arg(key);
+            }
         }
         command
+    }
+
+    /// Returns the path of a throw-away key.
+    pub(crate) fn key(&self, file: &str) -> PathBuf {
+        self.keys.join(format!("{file}.gpg"))
+    }
+
+    /// Returns what `ci/boot` is told of Kubernetes' programs.
+    pub(crate) fn programs(&self) -> &'static str {
+        match self.kubernetes {
+            Some(_) => "real",
+            None => "double",
+        }
+    }
+
+    /// Says whether a test that reads the doubles' log, or holds them at a step, has something to say; tells that it is left out if not.
+    pub(crate) fn has_doubles(&self, test: &str) -> bool {
+        if self.kubernetes.is_some() {
+            eprintln!(
+                "{test}: left out, for it needs the doubles and {KUBERNETES} names the real Kubernetes"
+            );
+        }
+        self.kubernetes.is_none()
     }
 }
 
@@ -194,9 +265,12 @@ pub(crate) fn built() -> &'static Built {
         let folder = folder("built");
         std::fs::write(folder.join("cluster.toml"), CLUSTER).expect("a file");
         run(world.nodeimg(&folder).args(["cluster", "init"]));
-        let builds: [(&str, &[&str]); 4] = [
+        // As the README has it: an image of the role, and a seed of the node.
+        run(world
+            .nodeimg(&folder)
+            .args(["build", "--node", "files", "--format", "ova"]));
+        let builds: [(&str, &[&str]); 3] = [
             ("controlplane-amd64", &["ova"]),
-            ("storage-amd64", &["ova"]),
             ("worker-amd64", &["ova", "vmdk", "qcow2", "raw"]),
             ("worker-arm64", &["img", "img.zst"]),
         ];

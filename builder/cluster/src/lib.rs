@@ -38,8 +38,7 @@ pub use name::{ClusterName, DnsName, NodeName, ProfileName, SshKey, UserName};
 pub use net::{Cidr, Host, HostPort, Mac, Serial};
 pub use secret::Secret;
 pub use secrets::{
-    Authority, Identity, MacPrefix, Mode, RootSeed, SecretFile, Secrets, SshHostKey, Token,
-    UnixTime,
+    Authority, Identity, Mode, RootSeed, SecretFile, Secrets, SshHostKey, Token, UnixTime,
 };
 pub use source::{AbsolutePath, ManifestName, Sha256Hex, Url};
 pub use template::default_for;

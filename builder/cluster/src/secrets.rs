@@ -22,7 +22,7 @@ use std::fmt;
 
 pub(crate) use self::files::pki as pki_files;
 pub use self::files::{Mode, SecretFile};
-pub use self::identity::{Identity, MacPrefix, SshHostKey};
+pub use self::identity::{Identity, SshHostKey};
 pub(crate) use self::leaf::{etcd_client, etcd_member};
 pub use self::pki::Authority;
 pub use self::token::Token;

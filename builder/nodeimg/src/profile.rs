@@ -115,6 +115,8 @@ pub struct Nic {
     pub adapter: Adapter,
     /// What it is plugged into.
     pub link: Link,
+    /// Its address, where the machine is a certain node; else one is made from the plan.
+    pub mac: Option<cluster::Mac>,
 }
 
 /// The virtual machine an appliance describes.

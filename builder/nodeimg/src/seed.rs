@@ -12,7 +12,7 @@ use crate::preload::{self, Need};
 use crate::profile::{Profile, RemoteFile, Role, Unpack};
 use crate::want::{Kind, Want};
 use cluster::seed::{NicConfig, NicRole, Nics};
-use cluster::{Cluster, Keeper, Manifest, ManifestSource, NodeName, Secrets};
+use cluster::{Cluster, Keeper, Mac, Manifest, ManifestSource, NodeName, Secrets};
 use fstree::{Content, Mosaic, ReadAt, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -240,6 +240,12 @@ pub fn node(profile: &Profile, cluster: &Cluster, wanted: Option<&str>) -> Resul
         .help("build it with a profile of its role"));
     }
     Ok(node.name.clone())
+}
+
+/// Returns the address of the card that a node's virtual machine has on the node network: that of the cluster's file, or its own.
+pub fn mac(member: &Membership<'_>, node: &NodeName) -> Result<Mac> {
+    let given = member.cluster.node(node)?.mac;
+    Ok(given.unwrap_or_else(|| member.secrets.identity(node).mac()))
 }
 
 /// Returns the files of a seed that belongs to no cluster: somebody can log in, and the node says that it waits.

@@ -68,6 +68,7 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
                 let seed = seed_of(&profile, &lock, &loaded, node)?;
                 let mut selected = selected(seed)?;
                 selected.node = Some(node.name.to_string());
+                selected.mac = Some(seed::mac(&loaded.member(node.name.as_str()), &node.name)?);
                 selected.readers = Readers::Owner;
                 let built = build::image(host, &selected, &goal(node.name.as_str()), &mut watch)?;
                 tale.image(&args.out, &built, node.name.as_str());
@@ -173,6 +174,7 @@ fn selected(
         profile: profile.clone(),
         lock: lock.clone(),
         node: None,
+        mac: None,
         readers: Readers::All,
         seed,
     })
@@ -230,7 +232,16 @@ impl Tale {
     fn seed(&mut self, node: &Node, files: &[PathBuf]) {
         let use_ = match files {
             [folder] => format!("copy {}/* onto system-boot of its card", folder.display()),
-            [vmdk, ..] => format!("attach {} to its machine", vmdk.display()),
+            [vmdk, ..] => {
+                let card = node
+                    .mac
+                    .map(|it| format!(", whose card on the node network has the address {it}"));
+                format!(
+                    "attach {} to its machine{}",
+                    vmdk.display(),
+                    card.unwrap_or_default()
+                )
+            }
             [] => String::new(),
         };
         self.line("seed", &format!("{} ({}): {use_}", node.name, node.profile));

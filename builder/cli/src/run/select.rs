@@ -4,6 +4,7 @@ use super::{Host, cluster};
 use crate::args::Select;
 use crate::host::output::{self, Readers};
 use crate::host::{config::KeySource, given, usage};
+use ::cluster::Mac;
 use anyhow::Result;
 use nodeimg::error::Error;
 use nodeimg::lock::{self, Lock, Means};
@@ -30,6 +31,8 @@ pub(super) struct Selected {
     pub(super) manifests: Vec<RemoteFile>,
     /// Container images that the cluster needs besides kubeadm's.
     pub(super) needs: Vec<Need>,
+    /// Address of the node's card on the node network, where the image is a node's.
+    pub(super) mac: Option<Mac>,
 }
 
 impl Selected {
@@ -78,6 +81,7 @@ pub(super) fn plan(host: &Host, selected: &Selected) -> Result<Plan> {
         lock: &selected.lock,
         seed: selected.seed.clone(),
         needs: selected.needs.clone(),
+        mac: selected.mac,
     };
     Ok(plan::plan(&order, &host.shelves)?)
 }
@@ -205,16 +209,19 @@ fn seeded(
             seed,
             manifests: Vec::new(),
             needs: Vec::new(),
+            mac: None,
         });
     };
     let mut loaded = cluster::load(host, &path)?;
     loaded.admit(&profile.admin.ssh_keys)?;
-    let node = seed::node(&profile, &loaded.cluster, node)?.to_string();
+    let node = seed::node(&profile, &loaded.cluster, node)?;
+    let member = loaded.member(node.as_str());
     Ok(Selected {
-        seed: seed::seed(&profile, &lock, &loaded.member(&node))?,
+        seed: seed::seed(&profile, &lock, &member)?,
+        mac: Some(seed::mac(&member, &node)?),
         manifests: seed::manifests(&profile, &loaded.cluster)?,
         needs: loaded.needs(host, &profile)?,
-        node: Some(node),
+        node: Some(node.to_string()),
         readers: Readers::Owner,
         profile,
         lock,

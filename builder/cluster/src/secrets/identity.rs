@@ -8,14 +8,8 @@ use ed25519_dalek::SigningKey;
 use super::{Secrets, der, derive};
 use crate::{Cluster, Mac, NodeName, Secret, hex};
 
-/// Which half of the Ethernet address is fixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MacPrefix {
-    /// 08:00:27, from which `VirtualBox` gives its machines theirs.
-    VirtualBox,
-    /// 52, a locally administered address (bit 1 of the first octet set).
-    Local,
-}
+/// What the addresses of all cards begin with that `VirtualBox` makes.
+const VIRTUALBOX: [u8; 3] = [0x08, 0x00, 0x27];
 
 /// A node's identity; the same for the same seed, cluster and node name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +18,7 @@ pub struct Identity {
     pub machine_id: String,
     /// The host key `sshd` shows.
     pub ssh_host_key: SshHostKey,
-    mac: [u8; 5],
+    mac: [u8; 3],
 }
 
 /// An SSH host key.
@@ -49,15 +43,10 @@ impl Identity {
         }
     }
 
-    /// Returns the address of the node's interface on the node network.
-    pub fn mac(&self, prefix: MacPrefix) -> Mac {
-        let mut octets = [0; 6];
-        octets[1..].copy_from_slice(&self.mac);
-        match prefix {
-            MacPrefix::VirtualBox => octets[..3].copy_from_slice(&[0x08, 0x00, 0x27]),
-            MacPrefix::Local => octets[0] = 0x52,
-        }
-        Mac::new(octets).expect("both prefixes are individual addresses")
+    /// Returns the address of a virtual machine's card on the node network, one of `VirtualBox`'s.
+    pub fn mac(&self) -> Mac {
+        let ([a, b, c], [d, e, f]) = (VIRTUALBOX, self.mac);
+        Mac::new([a, b, c, d, e, f]).expect("VirtualBox's are addresses of one card")
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{Mac, default_for};
+use crate::default_for;
 
 fn cluster() -> Cluster {
     let text = default_for(&"home".parse().unwrap(), "1.36".parse().unwrap());
@@ -33,8 +33,7 @@ fn everything(secrets: &Secrets) -> Vec<String> {
         let identity = secrets.identity(&node(name));
         res.push(secrets.node_token(&node(name)).secret().expose().to_owned());
         res.push(identity.machine_id.clone());
-        res.push(identity.mac(MacPrefix::VirtualBox).to_string());
-        res.push(identity.mac(MacPrefix::Local).to_string());
+        res.push(identity.mac().to_string());
         res.push(identity.ssh_host_key.private.expose().to_owned());
         res.push(identity.ssh_host_key.public);
     }
@@ -198,14 +197,7 @@ fn identities_have_their_standards_form() {
         &identity.machine_id[16..17],
         "8" | "9" | "a" | "b"
     ));
-    let local: Mac = identity.mac(MacPrefix::Local);
-    assert_eq!(local.octets()[0] & 3, 2);
-    assert!(
-        identity
-            .mac(MacPrefix::VirtualBox)
-            .to_string()
-            .starts_with("08:00:27:")
-    );
+    assert!(identity.mac().to_string().starts_with("08:00:27:"));
 }
 
 #[test]
@@ -221,7 +213,7 @@ fn a_revoked_node_gets_everything_of_its_own_anew_and_others_keep_theirs() {
     assert_ne!(new.ssh_host_key, old.ssh_host_key);
     // The machine itself stays the same.
     assert_eq!(new.machine_id, old.machine_id);
-    assert_eq!(new.mac(MacPrefix::Local), old.mac(MacPrefix::Local));
+    assert_eq!(new.mac(), old.mac());
     let once = secrets.node_token(&node);
     secrets.revoke(&node);
     assert_ne!(secrets.node_token(&node), once);

@@ -44,7 +44,7 @@ pub(super) fn write(
             cards: cards
                 .map(|(at, nic)| ovf::Card {
                     nic,
-                    mac: mac(image, at),
+                    mac: nic.mac.map_or_else(|| mac(image, at), |it| it.octets()),
                 })
                 .collect(),
             disk: ovf::Disk {
@@ -74,7 +74,7 @@ pub(super) fn write(
     ))
 }
 
-/// Returns a card's address, from the plan and the card's place.
+/// Returns the address of a card that belongs to no node, from the plan and the card's place.
 fn mac(image: &Image, card: usize) -> [u8; 6] {
     let uuid = image.plan.uuid(&format!("card {card}"));
     let [a, b, c] = VIRTUALBOX;

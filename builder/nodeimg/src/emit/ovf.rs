@@ -325,10 +325,17 @@ mod tests {
             Nic {
                 adapter: Adapter::Virtio,
                 link: Link::Nat(vec![forward]),
+                mac: None,
             },
             Nic {
                 adapter: Adapter::E1000,
                 link: Link::Internal("k<8>s".to_owned()),
+                mac: None,
+            },
+            Nic {
+                adapter: Adapter::Virtio,
+                link: Link::HostOnly("vboxnet0".to_owned()),
+                mac: None,
             },
         ];
         text(&Appliance {
@@ -375,6 +382,7 @@ mod tests {
         );
         assert!(text.contains("<Forwarding name=\"s&amp;h\" proto=\"1\" hostip=\"127.0.0.1\" hostport=\"2222\" guestport=\"22\"/>"));
         assert!(text.contains("<InternalNetwork name=\"k&lt;8&gt;s\"/>"));
+        assert!(text.contains("<HostOnlyInterface name=\"vboxnet0\"/>"));
     }
 
     #[test]
@@ -391,6 +399,7 @@ mod tests {
             "MACAddress=\"080027FF0102\" cable=\"true\" type=\"virtio\"",
             "hostMode=\"Disconnected\"",
             "<rasd:Connection>Internal</rasd:Connection>",
+            "<rasd:Connection>HostOnly</rasd:Connection>",
         ] {
             assert!(text.contains(line), "{line} is missing in {text}");
         }

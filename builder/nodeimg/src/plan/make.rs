@@ -9,9 +9,10 @@ use crate::overlay::{
     self, BaseValues, BuildValues, KubernetesValues, Overlay, Owner, ProfileValues, Values,
 };
 use crate::preload::{self, Need};
-use crate::profile::{Profile, Unpack};
+use crate::profile::{Machine, Profile, Unpack};
 use crate::shelf::Shelf;
 use crate::time;
+use cluster::Mac;
 use fstree::ImgPath;
 use serde_json::json;
 
@@ -26,6 +27,8 @@ pub struct Order<'a> {
     pub seed: Vec<(String, Vec<u8>)>,
     /// Container images that the cluster needs besides kubeadm's.
     pub needs: Vec<Need>,
+    /// Address of the card on the node network, where this is a certain node's virtual machine.
+    pub mac: Option<Mac>,
 }
 
 const ROOT_FILE: Owner = Owner {
@@ -104,8 +107,18 @@ pub fn plan(order: &Order<'_>, shelf: &dyn Shelf) -> Result<Plan> {
         lock: lock_digest,
         time: lock.time,
         steps,
-        machine: profile.machine.clone(),
+        machine: machine(profile, order.mac),
     })
+}
+
+/// Returns the profile's machine with its card on the node network, the one after the uplink's, at the given address.
+fn machine(profile: &Profile, mac: Option<Mac>) -> Option<Machine> {
+    let mut machine = profile.machine.clone()?;
+    let card = usize::from(profile.network.uplink.is_some());
+    if let Some(nic) = machine.nics.get_mut(card) {
+        nic.mac = mac;
+    }
+    Some(machine)
 }
 
 fn seed_place(profile: &Profile) -> SeedPlace {

@@ -34,7 +34,8 @@ impl fmt::Display for Plan {
 fn nic_words(nic: &crate::profile::Nic) -> String {
     use crate::profile::Link;
     let adapter = format!("{:?}", nic.adapter).to_lowercase();
-    match &nic.link {
+    let mac = nic.mac.map(|it| format!(" mac {it}")).unwrap_or_default();
+    let link = match &nic.link {
         Link::Nat(forwards) => {
             let forwards: String = forwards
                 .iter()
@@ -44,7 +45,8 @@ fn nic_words(nic: &crate::profile::Nic) -> String {
         }
         Link::Internal(name) => format!("{adapter} internal {name}"),
         Link::HostOnly(name) => format!("{adapter} host-only {name}"),
-    }
+    };
+    link + &mac
 }
 
 /// Returns a step's verb and what stands behind it.

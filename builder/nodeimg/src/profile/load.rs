@@ -342,6 +342,7 @@ fn nic(profile: &str, file: NicFile) -> Result<Nic> {
     Ok(Nic {
         adapter: file.adapter,
         link,
+        mac: None,
     })
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # mirror.sh KEYS OUT ARCH...: OUT/<hostname>/<path>, what Ubuntu's, Docker's and Kubernetes' servers would answer, signed with KEYS' keys.
-# The pieces come by environment: BASE_AMD64, PACKAGES_AMD64, DOCKER_AMD64, KUBE_AMD64, RELEASED_AMD64 and the same for ARM64, folders all.
+# The pieces come by environment: BASE_AMD64, PACKAGES_AMD64, DOCKER_AMD64, KUBE_AMD64, RELEASED_AMD64 and the same for ARM64, and METAL_AMD64, folders all.
 # Files are linked, not copied, for the bases are large.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -45,7 +45,7 @@ for arch in "$@"; do
     ln "${!base}/base.img" "$images/ubuntu-22.04-server-cloudimg-amd64.img"
     ln "${!base}/base.manifest" "$images/ubuntu-22.04-server-cloudimg-amd64.manifest"
     "$here/sign.sh" "$keys" cloudimg images "$images"
-    archive amd64 "${!packages}" "$out/archive.ubuntu.com/ubuntu"
+    archive amd64 "${!packages}" "$out/archive.ubuntu.com/ubuntu" "$METAL_AMD64"/*.deb
     mkdir -p "$out/security.ubuntu.com"
     cp -al "$out/archive.ubuntu.com/ubuntu" "$out/security.ubuntu.com/ubuntu"
     ;;

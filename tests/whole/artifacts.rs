@@ -40,7 +40,7 @@ fn partition(disk: &Path, label: &str) -> (u64, u64) {
 }
 
 /// Copies a partition out of a disk, with its holes.
-fn extract(disk: &Path, label: &str, to: &Path) {
+pub(crate) fn extract(disk: &Path, label: &str, to: &Path) {
     let (start, size) = partition(disk, label);
     run(Command::new("dd")
         .args([
@@ -103,7 +103,7 @@ for folder, names, files in os.walk(root):
         .collect()
 }
 
-fn e2fsck(volume: &Path) {
+pub(crate) fn e2fsck(volume: &Path) {
     let output = text(&run(Command::new("e2fsck").args(["-f", "-n"]).arg(volume)));
     for word in ["Fix?", "IGNORED", "could be"] {
         assert!(!output.contains(word), "{output}");
@@ -342,23 +342,30 @@ fn bmaptool_writes_the_card_from_the_block_map() {
         .arg(&card));
 }
 
+/// Has VirtualBox import an appliance, and clone its disk where what it should be is given; the machine has these settings.
+pub(crate) fn imported(appliance: &Path, disk: Option<&Path>, settings: &[&str]) {
+    let mut command = Command::new(repository().join("ci/vbox-import"));
+    let shown = text(&run(command.arg(appliance).args(disk)));
+    for line in settings {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
+    }
+}
+
 #[test]
 fn virtualbox_imports_the_appliance() {
     let built = built();
-    let output = run(Command::new(repository().join("ci/vbox-import"))
-        .arg(built.file("worker-amd64.ova"))
-        .arg(built.file("worker-amd64.raw")));
-    let shown = text(&output);
-    for line in [
-        "firmware=\"EFI\"",
-        "graphicscontroller=\"vmsvga\"",
-        "cpus=2",
-        "memory=2048",
-        "nic1=\"nat\"",
-        "nic2=\"intnet\"",
-    ] {
-        assert!(shown.contains(line), "{line} is not in\n{shown}");
-    }
+    imported(
+        &built.file("worker-amd64.ova"),
+        Some(&built.file("worker-amd64.raw")),
+        &[
+            "firmware=\"EFI\"",
+            "graphicscontroller=\"vmsvga\"",
+            "cpus=2",
+            "memory=2048",
+            "nic1=\"nat\"",
+            "nic2=\"intnet\"",
+        ],
+    );
 }
 
 #[test]

@@ -11,6 +11,9 @@ use std::process::Command;
 use tests::registry;
 use tests::seeds::packages::ustar;
 
+/// Where the tests' own clusters are.
+const CLUSTERS: &str = "tests/whole/clusters";
+
 fn file(name: &str) -> String {
     let file = built().file(name);
     file.to_str().expect("UTF-8").to_owned()
@@ -78,7 +81,7 @@ fn publish(registries: &Path) {
 #[test]
 #[ignore = "a quarter of an hour that CI does not have: cargo test --workspace --test whole -- --ignored"]
 fn raspberry_pis_form_a_cluster_from_cards_that_are_alike() {
-    let place = laid("tests/whole/clusters", "raspberries", &str::to_owned);
+    let place = laid((CLUSTERS, "raspberries"), "raspberries", &str::to_owned);
     fs::write(place.join("profiles/offline-worker.toml"), OFFLINE).expect("a file");
     publish(&place.join("registries"));
     let registry = place.join("registries/registry.k8s.io");
@@ -108,7 +111,7 @@ fn raspberry_pis_form_a_cluster_from_cards_that_are_alike() {
 #[test]
 #[ignore = "twenty minutes that CI does not have: cargo test --workspace --test whole -- --ignored"]
 fn raspberry_pis_of_other_roles_serve() {
-    let place = laid("tests/whole/clusters", "shelf", &str::to_owned);
+    let place = laid((CLUSTERS, "shelf"), "shelf", &str::to_owned);
     run(world().nodeimg(&place).arg("build"));
     let _alone = alone();
     let card = |profile: &str, node: &str| {

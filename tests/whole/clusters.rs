@@ -6,7 +6,8 @@
 //! machine runs amd64, virtual ones: where a cluster has Raspberry Pis or a PC, its profiles are taken with what they extend
 //! for VirtualBox.
 
-use crate::world::{Folder, World, alone, built, folder, repository, run, world};
+use crate::artifacts::{e2fsck, extract, imported};
+use crate::world::{Folder, World, alone, built, folder, repository, run, text, world};
 use nodeimg::digest::Digest;
 use std::fs;
 use std::path::Path;
@@ -51,10 +52,14 @@ fn pinned(world: &World, file: &str) -> String {
     res
 }
 
-/// Lays a cluster of a folder's out, with the profiles it names as `edit` leaves them, and makes its secrets.
-pub(crate) fn laid(from: &str, name: &str, edit: &dyn Fn(&str) -> String) -> Folder {
+/// Lays a cluster of a folder's out in `place`, with the profiles it names as `edit` leaves them, and makes its secrets.
+pub(crate) fn laid(
+    (from, name): (&str, &str),
+    place: &str,
+    edit: &dyn Fn(&str) -> String,
+) -> Folder {
     let world = world();
-    let place = folder(name);
+    let place = folder(place);
     let pin = |file: &str| pinned(world, file);
     let profiles = place.join("profiles");
     copy("profiles/parts", "", &profiles.join("parts"), &pin);
@@ -75,20 +80,24 @@ fn made(from: &str, name: &str) -> Folder {
         file.replace("-arm64\"", "-amd64\"")
             .replace(BARE_METAL_WORKER, "\"worker-amd64\"")
     };
-    let place = laid(from, name, &here);
+    let place = laid((from, name), name, &here);
     run(world().nodeimg(&place).args(["build", "--format", "ova"]));
     place
 }
 
 fn forms(from: &str, name: &str) {
-    if !world().has_doubles(name) {
+    form(&made(from, name));
+}
+
+/// Boots the machines of a cluster that was built in a place.
+fn form(place: &Path) {
+    if !world().has_doubles(&place.display().to_string()) {
         return;
     }
-    let place = made(from, name);
     let _alone = alone();
     run(Command::new(repository().join("ci/nodes"))
         .arg("--cluster")
-        .arg(&place));
+        .arg(place));
 }
 
 /// One control plane or three, in any order, all at once, through cuts of power, and flashed anew.
@@ -116,9 +125,57 @@ fn goldentooth_forms() {
     forms(SHIPPED, "goldentooth");
 }
 
+/// Nothing is replaced: images for Raspberry Pis and for a PC, as its file has it.
 #[test]
-fn kubeauto_forms() {
-    forms(SHIPPED, "kubeauto");
+fn goldentooth_is_built_for_its_own_machines() {
+    let place = laid((SHIPPED, "goldentooth"), "machines", &str::to_owned);
+    run(world().nodeimg(&place).arg("build"));
+    let out = place.join("out");
+    for role in ["infrastructure", "controlplane", "worker", "ca"] {
+        let disk = out.join(format!("goldentooth-{role}.img"));
+        checked(&disk, "writable", &place);
+    }
+    run(Command::new("zstd")
+        .args(["-dq", "--sparse", "goldentooth-gpu-worker.img.zst"])
+        .current_dir(&out));
+    checked(
+        &out.join("goldentooth-gpu-worker.img"),
+        "cloudimg-rootfs",
+        &place,
+    );
+    // The PC's drivers are known to its kernel.
+    let modules = format!("{}:/lib/modules", out.join("goldentooth-gpu-worker.img").display());
+    let kernel = text(&run(world().nodeimg(&place).args(["show", &modules])));
+    println!("{kernel}");
+    let cluster = fs::read_to_string(place.join("cluster.toml")).expect("a cluster");
+    for line in cluster.lines() {
+        if let Some(name) = line.strip_prefix("name = ")
+            && cluster.contains(&format!("[[node]]\n{line}\n"))
+        {
+            let seed = out.join("seeds").join(name.trim_matches('"'));
+            assert!(seed.join("user-data").is_file(), "{name} has no seed");
+        }
+    }
+}
+
+/// Has e2fsck judge the root file system of a disk.
+fn checked(disk: &Path, label: &str, place: &Path) {
+    let root = place.join("root");
+    extract(disk, label, &root);
+    e2fsck(&root);
+    fs::remove_file(&root).expect("it is there");
+}
+
+#[test]
+fn kubeauto_forms_of_machines_that_virtualbox_imports() {
+    let place = made(SHIPPED, "kubeauto");
+    for (role, memory, cpus) in [("controlplane", 2048, 2), ("worker", 1536, 1)] {
+        let appliance = place.join(format!("out/kubeauto-{role}.ova"));
+        let (memory, cpus) = (format!("memory={memory}"), format!("cpus={cpus}"));
+        let cards = ["nic1=\"nat\"", "nic2=\"hostonly\""];
+        imported(&appliance, None, &[&memory, &cpus, cards[0], cards[1]]);
+    }
+    form(&place);
 }
 
 #[test]

@@ -252,7 +252,9 @@ fn a_nodes_appliance_has_the_nodes_address_whatever_else_changes() {
     let place = world().place("fleet-addresses");
     let build = |node: &str, out: &str| {
         let mut command = place.build("vm", &["ova"]);
-        run(command.args(["--node", node, "--out", out]));
+        // Who may log in is in the seed, so that each is another image.
+        let key = format!("ssh-ed25519 AAAA{out}{node} them@test");
+        run(command.args(["--node", node, "--out", out, "--ssh-key", &key]));
         cards(&place.folder().join(out).join(format!("vm-{node}.ova")))
     };
     let first = build("vm01", "first");

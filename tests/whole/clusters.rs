@@ -144,7 +144,10 @@ fn goldentooth_is_built_for_its_own_machines() {
         &place,
     );
     // The PC's drivers are known to its kernel.
-    let modules = format!("{}:/lib/modules", out.join("goldentooth-gpu-worker.img").display());
+    let modules = format!(
+        "{}:/lib/modules",
+        out.join("goldentooth-gpu-worker.img").display()
+    );
     let kernel = text(&run(world().nodeimg(&place).args(["show", &modules])));
     println!("{kernel}");
     let cluster = fs::read_to_string(place.join("cluster.toml")).expect("a cluster");

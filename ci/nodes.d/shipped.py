@@ -124,3 +124,5 @@ def form(world, folder):
         roles.balancer_leads_to_planes(cluster)
     if len(cluster.of("loadbalancer")) > 1:
         roles.balancers_keep_an_address(cluster)
+    # Where there is a load balancer or an etcd, some were off meanwhile: names and routes are there again.
+    network_is_the_files(cluster)

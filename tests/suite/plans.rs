@@ -6,6 +6,7 @@ use nodeimg::lock::{Lock, Locked, Package, profile_digest};
 use nodeimg::plan::{self, Order};
 use nodeimg::profile;
 use nodeimg::shelf::Shelf;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,30 @@ pub(crate) fn repository() -> Repository {
     )
 }
 
+/// The repository with files of a user's, which win.
+pub(crate) struct Own(pub(crate) BTreeMap<String, Vec<u8>>);
+
+impl Own {
+    /// Paths and texts.
+    pub(crate) fn new(files: impl IntoIterator<Item = (String, String)>) -> Self {
+        let bytes = |(path, text): (String, String)| (path, text.into_bytes());
+        Self(files.into_iter().map(bytes).collect())
+    }
+}
+
+impl Shelf for Own {
+    fn read(&self, path: &str) -> nodeimg::error::Result<Option<Vec<u8>>> {
+        match self.0.get(path) {
+            Some(own) => Ok(Some(own.clone())),
+            None => repository().read(path),
+        }
+    }
+
+    fn list(&self, folder: &str) -> Vec<String> {
+        repository().list(folder)
+    }
+}
+
 const KERNEL: &str = "5.15.0-1061-test";
 
 /// A lock of inputs that do not exist: their digests are those of their names.
@@ -65,7 +90,7 @@ pub(crate) fn lock(profile: &profile::Profile) -> Lock {
         profile: profile.name.clone(),
         profile_digest: profile_digest(profile),
         time: 1_785_542_400,
-        kubernetes: profile.kubernetes.as_ref().map(|_| "1.36.2".to_owned()),
+        kubernetes: (profile.kubernetes.as_ref()).map(|it| format!("{}.2", it.version)),
         base: locked("base"),
         signers: Vec::new(),
         kernel: KERNEL.to_owned(),
@@ -121,6 +146,64 @@ fn every_profile_has_the_plan_that_was_reviewed() {
     }
 }
 
+/// HashiCorp's agents have their places on a Pi and on a PC: the packages are there, and nothing starts before it is configured.
+#[test]
+fn agents_of_nomad_consul_and_vault_have_places_and_stay_off() {
+    const AGENTS: [&str; 3] = ["nomad", "consul", "vault"];
+    let parts = AGENTS.map(|it| format!("\"parts/{it}-agent\"")).join(", ");
+    for under in [
+        "goldentooth-worker",
+        "worker-arm64",
+        "goldentooth-gpu-worker",
+    ] {
+        let text = format!("summary = \"agents\"\nextends = [\"{under}\", {parts}]\n");
+        let shelf = Own::new([("profiles/agents.toml".to_owned(), text)]);
+        let planned = |name: &str| {
+            let profile = profile::load(&shelf, name).unwrap_or_else(|err| panic!("{err}"));
+            let lock = lock(&profile);
+            let order = Order {
+                profile: &profile,
+                lock: &lock,
+                seed: nodeimg::seed::alone(&profile).expect("a seed"),
+                needs: Vec::new(),
+            };
+            let plan = plan::plan(&order, &shelf).unwrap_or_else(|err| panic!("{name}: {err}"));
+            (profile, plan.to_string())
+        };
+        let ((plain, without), (profile, with)) = (planned(under), planned("agents"));
+        let added: Vec<&String> = (profile.install.iter())
+            .filter(|it| !plain.install.contains(*it))
+            .collect();
+        assert_eq!(added, AGENTS, "{under}");
+        let arch = profile.base.arch.to_string();
+        for agent in AGENTS {
+            let unpack = format!("unpack    {agent} 1.0-1 {arch} ");
+            assert!(
+                with.lines().any(|it| it.starts_with(&unpack)),
+                "{under}: {with}"
+            );
+            assert!(!without.contains(&unpack), "{under}: {without}");
+        }
+        // What the overlays change of units is that these three are off; whatever else is on stays on.
+        let units = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|it| it.contains(".service"));
+            let is_change = |it: &&str| it.starts_with("disable") || it.starts_with("enable");
+            lines.filter(is_change).map(str::to_owned).collect()
+        };
+        let off: Vec<String> = (units(&with).into_iter())
+            .filter(|it| !units(&without).contains(it))
+            .collect();
+        assert_eq!(
+            off,
+            AGENTS.map(|it| format!("disable   {it}.service")),
+            "{under}"
+        );
+        let repository = &profile.repositories["hashicorp"];
+        assert_eq!(repository.suites, ["jammy"]);
+        assert!(profile.keys.contains_key("hashicorp") && !plain.keys.contains_key("hashicorp"));
+    }
+}
+
 #[test]
 fn a_lock_is_text_that_reads_back() {
     let shelf = repository();
@@ -135,7 +218,7 @@ fn a_lock_is_text_that_reads_back() {
 
 #[test]
 fn mistakes_in_a_profile_are_shown_where_they_are() {
-    let shelf: std::collections::BTreeMap<String, Vec<u8>> = [
+    let shelf: BTreeMap<String, Vec<u8>> = [
         ("profiles/a.toml", "summary = \"x\"\nextends = [\"b\"]\n"),
         (
             "profiles/b.toml",

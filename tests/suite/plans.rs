@@ -166,6 +166,7 @@ fn agents_of_nomad_consul_and_vault_have_places_and_stay_off() {
                 lock: &lock,
                 seed: nodeimg::seed::alone(&profile).expect("a seed"),
                 needs: Vec::new(),
+                mac: None,
             };
             let plan = plan::plan(&order, &shelf).unwrap_or_else(|err| panic!("{name}: {err}"));
             (profile, plan.to_string())

@@ -88,6 +88,7 @@ fn an_image_of_a_role_has_the_clusters_pinned_manifests_and_no_seed() {
             lock: &lock(&profile),
             seed: seed::of_role(&profile).expect("a seed without secrets"),
             needs: Vec::new(),
+            mac: None,
         };
         plan::plan(&order, &shelf).expect("a plan").to_string()
     };

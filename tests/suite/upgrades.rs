@@ -89,6 +89,7 @@ fn planned(cluster: &Cluster, shelf: &dyn Shelf) -> Result<(Vec<Profile>, String
             lock: &lock,
             seed,
             needs: Vec::new(),
+            mac: None,
         };
         plan::plan(&order, shelf).map_err(|it| told(&it))?;
         profiles.push(profile);

@@ -17,6 +17,7 @@ import yaml
 
 import etcd
 import gateway
+import kinds
 from record import STATE
 
 CONFIG = os.path.join(STATE, "apiserver.json")
@@ -181,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/double/join":
             self._join(body)
         elif self.path == "/double/apply" and self._may_all():
-            self._answer(200, {})
+            self._apply(body["documents"])
         elif self.path == LEASES and self._may_all():
             done = put("leases/" + body["metadata"]["name"], body, expect=0)
             self._answer(*((201, body) if done else (409, "already exists")))
@@ -195,6 +196,15 @@ class Handler(BaseHTTPRequestHandler):
             return
         done = put("leases/" + body["metadata"]["name"], body, expect=int(body["metadata"]["resourceVersion"]))
         self._answer(*((200, body) if done else (409, "the object has been modified")))
+
+    def _apply(self, documents):
+        try:
+            for document in documents:
+                kinds.check(document)
+        except kinds.Invalid as error:
+            self._answer(422, str(error))
+            return
+        self._answer(200, {})
 
     def _heartbeat(self, name):
         while True:

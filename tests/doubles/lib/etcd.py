@@ -13,7 +13,9 @@ import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler
 
-PKI = "/etc/kubernetes/pki"
+from record import ETC
+
+PKI = f"{ETC}/pki"
 DATA = "/var/lib/etcd/member"
 _deciding, _storing = threading.Lock(), threading.Lock()
 

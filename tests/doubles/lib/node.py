@@ -17,9 +17,8 @@ import etcd
 import pki
 import preflight
 import schema
-from record import step
+from record import ETC, step
 
-ETC = "/etc/kubernetes"
 KUBELET = "/var/lib/kubelet"
 
 

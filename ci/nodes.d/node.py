@@ -114,6 +114,7 @@ class Node:
         self.process.kill()
         self.process.wait()
         self.cgroups.leave(self.group())
+        wires.still(self.name)
 
     def stop(self):
         """Power off by the switch, in the end."""

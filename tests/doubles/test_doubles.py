@@ -14,6 +14,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import types
 import unittest
 import unittest.mock
 import urllib.request
@@ -33,6 +34,7 @@ import yaml  # noqa: E402
 import api  # noqa: E402
 import join  # noqa: E402
 import kinds  # noqa: E402
+import kube_vip  # noqa: E402
 import node  # noqa: E402
 import pki  # noqa: E402
 import preflight  # noqa: E402
@@ -129,10 +131,16 @@ class Machine(unittest.TestCase):
 class Authorities(unittest.TestCase):
     """What lies in the folder of certificates is used, or refused."""
 
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(dir=PLACE.name)
+    @classmethod
+    def setUpClass(cls):
+        cls.made = tempfile.mkdtemp(dir=PLACE.name)
         with contextlib.redirect_stdout(None):
-            pki.authority(self.folder, "ca", "/CN=one")
+            pki.authority(cls.made, "ca", "/CN=one")
+
+    def setUp(self):
+        """A copy of one authority."""
+        self.folder = tempfile.mkdtemp(dir=PLACE.name)
+        shutil.copytree(self.made, self.folder, dirs_exist_ok=True)
 
     def refused(self, complaint, work=lambda folder: pki.authority(folder, "ca", "/CN=one")):
         """The folder is refused, for this."""
@@ -190,8 +198,9 @@ class Joining(unittest.TestCase):
         with contextlib.redirect_stdout(None):
             for folder in (cls.pki, cls.foreign):
                 ca = pki.authority(folder, "ca", "/CN=kubernetes")
-                pki.leaf(ca, folder + "/apiserver", "/CN=kube-apiserver", ["127.0.0.1"], "serverAuth")
-            pki.leaf((cls.pki + "/ca.crt", cls.pki + "/ca.key"), cls.pki + "/admin", "/O=system:masters/CN=admin")
+                pki.leaf(ca, folder + "/apiserver", "/CN=kube-apiserver", ["127.0.0.1", "kubernetes"], "serverAuth")
+            for name, group in (("super", "system:masters"), ("admin", "kubeadm:cluster-admins")):
+                pki.leaf((cls.pki + "/ca.crt", cls.pki + "/ca.key"), f"{cls.pki}/{name}", f"/O={group}/CN={name}")
         cls.ca_pem = pathlib.Path(cls.pki, "ca.crt").read_bytes()
         cls.port, cls.foreign_port, cls.values = free_port(), free_port(), {}
         for patch in (unittest.mock.patch.object(api, "values", lambda prefix: {key: it for key, it in cls.values.items() if key.startswith(prefix)}),
@@ -301,18 +310,18 @@ class Joining(unittest.TestCase):
         shutil.copy(self.pki + "/ca.crt", folder)
         self.refused("is not the key of", pki.Broken, plane=True)
 
-    def admin(self):
-        """A kubeconfig of an administrator."""
-        path = pathlib.Path(PLACE.name, "admin.conf")
-        credentials = [pathlib.Path(self.pki, "admin." + end).read_bytes() for end in ("crt", "key")]
-        pki.kubeconfig(path, f"https://127.0.0.1:{self.port}", self.ca_pem, "admin", pki.certificate_credentials(*credentials))
+    def kubeconfig(self, name):
+        """A kubeconfig of an administrator: `super`, or `admin`, who is one when kubeadm has said so."""
+        path = pathlib.Path(PLACE.name, name + ".conf")
+        credentials = [pathlib.Path(self.pki, f"{name}.{end}").read_bytes() for end in ("crt", "key")]
+        pki.kubeconfig(path, f"https://127.0.0.1:{self.port}", self.ca_pem, name, pki.certificate_credentials(*credentials))
         return path
 
     def apply(self, text):
         """`kubectl apply`: status and complaint."""
         file = pathlib.Path(PLACE.name, "some.yaml")
         file.write_text(text)
-        command = [sys.executable, "-B", HERE / "kubectl", "--kubeconfig", self.admin(), "apply", "--server-side", "--filename", file]
+        command = [sys.executable, "-B", HERE / "kubectl", "--kubeconfig", self.kubeconfig("super"), "apply", "--server-side", "--filename", file]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(HERE / "lib")})
         return done.returncode, done.stderr
 
@@ -326,6 +335,44 @@ class Joining(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertRegex(complaint, r'^Error from server \(422\): strict decoding error: unknown field "ConfigMap one.datas"')
         self.assertEqual(applied.read_text(), before)
+
+    def lease(self, node, kubeconfig="super"):
+        """The lease of the virtual address, as a node asks for it that takes another's for over after 0.2 s."""
+        return kube_vip.Lease(types.SimpleNamespace(node=node, kubeconfig=self.kubeconfig(kubeconfig), host="127.0.0.1", port=self.port, renew=10,
+                                                    lease=0.2, namespace="kube-system", name="plndr-cp-lock"))
+
+    def test_a_lease_is_of_one_until_it_is_given_back_or_over(self):
+        one, other = self.lease("one"), self.lease("other")
+        self.assertTrue(one.take("one"))
+        self.assertFalse(other.take("other"))
+        self.assertTrue(one.take("one"))
+        time.sleep(0.3)
+        self.assertFalse(other.take("other"))  # it was renewed since it was last looked at
+        time.sleep(0.3)
+        self.assertTrue(other.take("other"))
+        self.assertFalse(one.take("one"))
+        other.take("")
+        self.assertTrue(one.take("one"))
+
+    def test_two_that_take_a_lease_at_once_do_not_both_have_it(self):
+        one, call = self.lease("one"), kube_vip.Lease._call
+
+        def between(lease, method, path, body=None):
+            """The other one comes after this one has looked."""
+            answer = call(lease, method, path, body)
+            if method == "GET" and lease is one:
+                self.assertTrue(self.lease("other").take("other"))
+            return answer
+
+        with unittest.mock.patch.object(kube_vip.Lease, "_call", between):
+            self.assertFalse(one.take("one"))
+
+    def test_admin_conf_has_no_rights_until_kubeadm_gives_them(self):
+        lease = self.lease("one", "admin")
+        with self.assertRaisesRegex(OSError, "401"):
+            lease.take("one")
+        self.values["config"]["value"]["admins"] = True
+        self.assertTrue(lease.take("one"))
 
     def test_a_stranger_is_not_the_administrator(self):
         with self.assertRaisesRegex(OSError, "401"):
@@ -407,6 +454,45 @@ class Objects(unittest.TestCase):
                 kinds.check(document)
                 seen.add(document["kind"])
         self.assertIn("NetworkPolicy", seen)
+
+
+class VirtualAddress(unittest.TestCase):
+    """kube-vip's pod: nodeimg's is taken, and one that would hold no address is not."""
+
+    def setUp(self):
+        """The founder's, whose kubeconfig is there, on this machine's own card."""
+        self.file = pathlib.Path(PLACE.name, "super-admin.conf")
+        self.file.touch()
+        text = (BUILDER / "seed/golden/kube-vip.yaml").read_text().partition("content: |\n")[2].replace("/etc/kubernetes/super-admin.conf", str(self.file))
+        self.text = textwrap.dedent(text).replace('"enp0s8"', '"lo"')
+
+    def found(self, old="", new=""):
+        """The settings of the pod, something of it replaced."""
+        self.assertIn(old, self.text)
+        return kube_vip.settings(yaml.safe_load(self.text.replace(old, new)), "cp1")
+
+    def test_nodeimgs_pod_is_taken(self):
+        it = self.found()
+        self.assertEqual((it.address, it.interface, it.port, it.host, it.kubeconfig, it.namespace, it.name, it.lease, it.renew, it.retry, it.node),
+                         ("10.0.0.4", "lo", 6443, "127.0.0.1", str(self.file), "kube-system", "plndr-cp-lock", 15, 10, 2, "cp1"))
+
+    def test_what_would_hold_no_address_is_refused(self):
+        for old, new, complaint in (
+            ('vip_arp, value: "true"', 'vip_arp, value: "false"', "vip_arp is 'false'"), ('vip_arp, value: "true"', "vip_arp, value: true", "expected a string"),
+            ("cp_enable", "cp_enabled", "no variables of kube-vip's: \\['cp_enabled'\\]"), ("hostNetwork: true", "hostNetworks: true", "unknown field"),
+            ("hostNetwork: true", "hostNetwork: false", "hostNetwork is needed"), ("[NET_ADMIN, NET_RAW]", "[NET_ADMIN]", "NET_RAW"),
+            ('"lo"', '"eth77"', "no interface eth77"), ("hostnames: [kubernetes]", "hostnames: [other]", "no host alias"),
+            ('vip_renewdeadline, value: "10"', 'vip_renewdeadline, value: "15"', "15 s have to be more than 15 s"),
+            ("mountPath: /etc/kubernetes/admin.conf", "mountPath: /etc/kubernetes/super-admin.conf", "is None, which is no file"),
+            ("      - { name: address,", "      - { name: vip_address,", "address is missing"), ("[manager]", "[managers]", "args are"),
+        ):
+            with self.subTest(new), self.assertRaisesRegex(kinds.Invalid, complaint):
+                self.found(old.strip(), new.strip())
+
+    def test_a_kubeconfig_that_is_not_there_is_refused(self):
+        self.file.unlink()
+        with self.assertRaisesRegex(kinds.Invalid, "super-admin.conf, which is no file"):
+            self.found()
 
 
 if __name__ == "__main__":

@@ -122,6 +122,20 @@ def certificate_credentials(crt, key):
     return {"client-certificate-data": base64.b64encode(crt).decode(), "client-key-data": base64.b64encode(key).decode()}
 
 
+def client(path):
+    """A kubeconfig's server, and a TLS client context with its certificate."""
+    import yaml
+    with open(path, encoding="utf-8") as file:
+        config = yaml.safe_load(file)
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    made = context(base64.b64decode(cluster["certificate-authority-data"]))
+    with tempfile.NamedTemporaryFile() as pem:
+        pem.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+        pem.flush()
+        made.load_cert_chain(pem.name)
+    return cluster["server"], made
+
+
 def context(ca_pem=None):
     """A TLS client context that trusts only ca_pem, or, for discovery, anything."""
     made = ssl.create_default_context(cadata=ca_pem.decode() if ca_pem else None)

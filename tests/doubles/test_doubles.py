@@ -32,6 +32,7 @@ sys.path.insert(0, str(HERE / "lib"))
 import yaml  # noqa: E402
 
 import api  # noqa: E402
+import etcd  # noqa: E402
 import join  # noqa: E402
 import kinds  # noqa: E402
 import kube_vip  # noqa: E402
@@ -377,6 +378,21 @@ class Joining(unittest.TestCase):
     def test_a_stranger_is_not_the_administrator(self):
         with self.assertRaisesRegex(OSError, "401"):
             urllib.request.urlopen(f"https://127.0.0.1:{self.port}/api/v1/nodes", context=pki.context(self.ca_pem))
+
+
+class Members(unittest.TestCase):
+    """etcd's members as one of them sees the others."""
+
+    def asked(self, error):
+        """How often a member is tried that is asked for twice."""
+        with unittest.mock.patch.object(etcd.socket, "create_connection", side_effect=error) as connect:
+            one = etcd.member("a", "192.0.2.1")
+            self.assertEqual((etcd.revision(one), etcd.revision(one)), (None, None))
+        return connect.call_count
+
+    def test_a_machine_that_is_off_is_waited_for_once(self):
+        self.assertEqual(self.asked(TimeoutError()), 1)
+        self.assertEqual(self.asked(ConnectionRefusedError()), 2)
 
 
 def rendered(name):

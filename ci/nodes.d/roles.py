@@ -94,11 +94,14 @@ def planes_keep_an_address(cluster):
 
     def held(nodes, why):
         """The one that has it, and where the API servers answer."""
-        nodes[0].wait(f"{address} to be of one: {why}", lambda: len(holders(nodes, address)) == 1, limit=KUBE_VIP_MOVES, every=1)
+
+        def one():
+            found = holders(cluster.planes, address)
+            return found[0] if len(found) == 1 else None
+
+        found = nodes[0].wait(f"{address} to be of one: {why}", one, limit=KUBE_VIP_MOVES, every=1)
         nodes[0].wait(f"an API server to answer at {address}: {why}", lambda: answers(f"https://{address}:6443/readyz", "ok"), limit=KUBE_VIP_MOVES, every=1)
-        found = holders(cluster.planes, address)
-        claim(len(found) == 1, f"{address} is of {[it.name for it in found]}: {why}")
-        return found[0]
+        return found
 
     first = held(cluster.planes, "all are on")
     if len(cluster.planes) > 2:
@@ -108,7 +111,7 @@ def planes_keep_an_address(cluster):
         print(f"     {address} moved from {first.name} to {second.name} in {time.monotonic() - began:.0f} s", flush=True)
         first.start()
         first.phase("joined")
-        claim(held(cluster.planes, f"{first.name} is back") == second, f"{address} moved without need")
+        held(cluster.planes, f"{first.name} is back")
 
 
 def balancers_keep_an_address(cluster):

@@ -17,7 +17,7 @@ pod_cidr = "10.244.0.0/16"
 service_cidr = "10.96.0.0/12"
 dns_domain = "cluster.local"
 cni = "none"
-{endpoint}
+{more}
 [admin]
 user = "admin"
 ssh_keys = []
@@ -39,19 +39,21 @@ class World:
         self.images, self.seeder, self.folder, self.work, self.cgroups = images, seeder, folder, work, cgroups
         self.nodes, self.servers, self.addresses, self.cases = [], [], [], 0
 
-    def cluster(self, planes, workers, cards=("enp0s3", "enp0s8")):
-        """Nodes cp1… and node01…, switched off; more than one control plane is behind a load balancer. cards: the NAT's, the LAN's."""
+    def cluster(self, planes, workers, cards=("enp0s3", "enp0s8"), more="", age=3600):
+        """Nodes cp1… and node01…, switched off; more than one control plane is behind a load balancer. cards: the NAT's, the LAN's. more: lines
+        of the cluster's file. age: seconds since its cards were made."""
         self.cases += 1
         place = self.work / str(self.cases)
         place.mkdir()
         listed = [(f"cp{it}", "controlplane", f"{wires.LAN}.{9 + it}") for it in range(1, planes + 1)]
         listed += [(f"node{it:02}", "worker", f"{wires.LAN}.{30 + it}") for it in range(1, workers + 1)]
-        text = HEAD.format(endpoint=f'endpoint = "{VIRTUAL}:6443"' if planes > 1 else "")
+        text = HEAD.format(more="\n".join([more, *([f'endpoint = "{VIRTUAL}:6443"'] if planes > 1 else [])]))
         # The load balancer's machine is not booted here: the switch answers for it.
         others = [("lb1", "loadbalancer", VIRTUAL)] if planes > 1 else []
         text += "".join(NODE.format(name=name, role=role, address=address) for name, role, address in listed + others)
         (place / "cluster.toml").write_text(text)
-        self.seeds(place, cards)
+        self.made = (place, str(int(time.time()) - age), cards)
+        self.seeds("seeds")
         for name, role, _ in listed:
             self.nodes.append(Node(name, self.images[role], place / "seeds" / name, place, self.cgroups))
         self.nats()
@@ -87,12 +89,14 @@ class World:
         wires.ip("addr", "add", address, "dev", "lan")
         self.addresses.append(address)
 
-    def seeds(self, place, cards):
-        """Writes the nodes' seeds, as of a cluster that was made an hour ago."""
-        command = [self.seeder, place / "cluster.toml", place / "seeds", str(int(time.time()) - 3600), *cards]
+    def seeds(self, folder, *revoked):
+        """Writes the nodes' seeds into a folder of the cluster's, after the tokens of some were revoked."""
+        place, created, cards = self.made
+        command = [self.seeder, place / "cluster.toml", place / folder, created, *cards, *revoked]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Failed(f"no seeds: {done.stderr}")
+        return place / folder
 
     def serve(self, function, *arguments, namespace=None):
         """Runs a server in a process of its own, in a network namespace."""

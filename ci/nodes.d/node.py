@@ -27,6 +27,8 @@ class Node:
     """A node of one case."""
 
     limit = 900
+    # How long one kubeadm join looks for a cluster that knows its token; None: as long as the seed says.
+    discovery = None
 
     def __init__(self, name, image, seed, work, cgroups):
         self.name, self.image, self.seed, self.cgroups = name, image, pathlib.Path(seed), cgroups
@@ -65,6 +67,9 @@ class Node:
         config = yaml.safe_load((self.seed / "user-data").read_text())
         env = next(it for it in config["write_files"] if it["path"] == "/etc/nodeimg/node.env")
         env["content"] += PACE
+        if self.discovery:
+            kubeadm = next(it for it in config["write_files"] if it["path"] == "/etc/nodeimg/kubeadm.yaml")
+            kubeadm["content"] = re.sub(r"^( +discovery:) \S+$", rf"\1 {self.discovery}", kubeadm["content"], flags=re.M)
         self.write("var/lib/cloud/seed/nocloud/user-data", "#cloud-config\n" + yaml.safe_dump(config, sort_keys=False))
 
     def files(self):
@@ -114,6 +119,7 @@ class Node:
         self.process.kill()
         self.process.wait()
         self.cgroups.leave(self.group())
+        wires.still(self.name)
 
     def stop(self):
         """Power off by the switch, in the end."""

@@ -1,12 +1,14 @@
 """What each role but the kubelets' is for, asked of its machines."""
 
 import ssl
+import time
 import urllib.request
 
 from cases import claim
 from node import Failed
 
 HAPROXY_FALLS = 120  # seconds, many times what its three checks take
+KUBE_VIP_MOVES = 120  # seconds, many times what its lease lasts and what the doubles of etcd need without a member
 KEEPALIVED_MOVES = 120  # seconds, many times what three advertisements or checks take
 
 
@@ -81,17 +83,45 @@ def balancer_leads_to_planes(cluster):
     first.wait(f"{gone.name} to be taken in", lambda: up() == everybody, every=1)
 
 
+def holders(nodes, address):
+    """The machines that are on and have an address."""
+    return [it for it in nodes if it.process.poll() is None and f"inet {address}/" in it.run("ip", "-4", "address")[1]]
+
+
+def planes_keep_an_address(cluster):
+    """Exactly one control plane has the virtual address, by kube-vip's static pod; another has it when that one's power is cut."""
+    address = cluster.file["loadbalancer"]["virtual_address"]
+
+    def held(nodes, why):
+        """The one that has it, and where the API servers answer."""
+
+        def one():
+            found = holders(cluster.planes, address)
+            return found[0] if len(found) == 1 else None
+
+        found = nodes[0].wait(f"{address} to be of one: {why}", one, limit=KUBE_VIP_MOVES, every=1)
+        nodes[0].wait(f"an API server to answer at {address}: {why}", lambda: answers(f"https://{address}:6443/readyz", "ok"), limit=KUBE_VIP_MOVES, every=1)
+        return found
+
+    first = held(cluster.planes, "all are on")
+    if len(cluster.planes) > 2:
+        began = time.monotonic()
+        first.cut_power()
+        second = held([it for it in cluster.planes if it != first], f"{first.name} is off")
+        print(f"     {address} moved from {first.name} to {second.name} in {time.monotonic() - began:.0f} s", flush=True)
+        first.start()
+        first.phase("joined")
+        held(cluster.planes, f"{first.name} is back")
+
+
 def balancers_keep_an_address(cluster):
     """The first of the file that is alive, and whose HAProxy is, has the virtual address; it alone."""
     balancers = cluster.of("loadbalancer")
     first, second = balancers
     address = cluster.file["loadbalancer"]["virtual_address"]
 
-    def holders():
-        return [it for it in balancers if it.process.poll() is None and f"inet {address}/" in it.run("ip", "-4", "address")[1]]
-
     def moves_to(node, why):
-        node.wait(f"{address} to be {node.name}'s: {why}", lambda: holders() == [node], limit=KEEPALIVED_MOVES, every=1)
+        node.wait(f"{address} to be {node.name}'s: {why}", lambda: holders(balancers, address) == [node], limit=KEEPALIVED_MOVES, every=1)
         node.wait(f"the endpoint to answer from {node.name}", lambda: answers(cluster.readyz, "ok"), limit=KEEPALIVED_MOVES, every=1)
 
     moves_to(first, "it is the file's first")

@@ -34,10 +34,6 @@ class Cluster:
         self.nodes = world.built(self.folder / "out", [(it["name"], it["profile"]) for it in self.file["node"]])
         self.planes = self.of("controlplane")
         self.kubelets = self.planes + self.of("worker")
-        balancer = self.file.get("loadbalancer", {})
-        if balancer.get("keeper") == "kube-vip":
-            # A static pod, which the kubelet's double does not run.
-            world.balanced(balancer["virtual_address"], [it.address for it in self.planes])
 
     @property
     def readyz(self):
@@ -122,6 +118,8 @@ def form(world, folder):
     claim(None not in places and places == sorted(places), f"of {wanted} were applied: {applied}")
     if cluster.of("loadbalancer"):
         roles.balancer_leads_to_planes(cluster)
+    if cluster.file.get("loadbalancer", {}).get("keeper") == "kube-vip":
+        roles.planes_keep_an_address(cluster)
     if len(cluster.of("loadbalancer")) > 1:
         roles.balancers_keep_an_address(cluster)
     # Where there is a load balancer or an etcd, some were off meanwhile: names and routes are there again.

@@ -1,6 +1,7 @@
 """The network of the nodes, all of it in namespaces of our own: a switch that every node's LAN card is on, and for each node's other card a
 NAT look-alike that gives everybody the same address by DHCP, as VirtualBox does. Nothing of this machine's network is touched or reached."""
 
+import json
 import socket
 import struct
 import subprocess
@@ -51,6 +52,14 @@ def plug(name, lan_card, nat_card=None):
         else:
             ip("link", "set", peer, "master", "lan", "up")
     return nat
+
+
+def still(name):
+    """What the cards of a machine are that is off: without address, and down. The namespace would answer for it."""
+    ip("-n", name, "address", "flush", "scope", "global")
+    for card in json.loads(subprocess.run(["ip", "-j", "-n", name, "link"], check=True, capture_output=True, text=True).stdout):
+        if card["ifname"] != "lo":
+            ip("-n", name, "link", "set", card["ifname"], "down")
 
 
 def unplug(name, nat):

@@ -1,7 +1,7 @@
 //! Writes the seeds of a cluster's nodes, each into a folder of its name: for tests that boot them. The secrets are not secret.
 //!
-//! `cargo run -p cluster --example seeds CLUSTER.toml OUT CREATED UPLINK CARD`, where CREATED is a Unix time, UPLINK the name of the card that
-//! leads out and CARD that of the one on the node network.
+//! `cargo run -p cluster --example seeds CLUSTER.toml OUT CREATED UPLINK CARD [REVOKED...]`, where CREATED is a Unix time,
+//! UPLINK the name of the card that leads out and CARD that of the one on the node network. The nodes REVOKED have their secrets made anew.
 
 #![expect(clippy::disallowed_methods, reason = "an example has a host")]
 
@@ -13,16 +13,19 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [file, out, created, uplink, card] = args.as_slice() else {
-        return Err("usage: seeds CLUSTER.toml OUT CREATED UPLINK CARD".into());
+    let [file, out, created, uplink, card, revoked @ ..] = args.as_slice() else {
+        return Err("usage: seeds CLUSTER.toml OUT CREATED UPLINK CARD [REVOKED...]".into());
     };
     let text = String::from_utf8(std::fs::read(file)?)?;
     let cluster = cluster::parse(&text, file)?;
-    let secrets = Secrets::new(
+    let mut secrets = Secrets::new(
         cluster.name.clone(),
         RootSeed::new([7; 32]),
         UnixTime(created.parse()?),
     );
+    for name in revoked {
+        secrets.revoke(&name.parse()?);
+    }
     let nics = Nics::new(vec![
         NicConfig::named(uplink, NicRole::Uplink),
         NicConfig::named(card, NicRole::Cluster),

@@ -5,6 +5,7 @@ answers what kubeadm and nodeimg ask of the real one's JSON gateway: member/list
 import json
 import os
 import secrets
+import socket
 import ssl
 import sys
 import threading
@@ -13,9 +14,12 @@ import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler
 
-PKI = "/etc/kubernetes/pki"
+from record import ETC
+
+PKI = f"{ETC}/pki"
 DATA = "/var/lib/etcd/member"
 _deciding, _storing = threading.Lock(), threading.Lock()
+_silent: dict = {}  # until when a member is not asked, by its ID
 
 
 class Refused(Exception):
@@ -43,9 +47,14 @@ def store(value, name="state"):
 
 def member(name, address, learner=False):
     """A member as etcd lists it."""
-    host = f"[{address}]" if ":" in address else address
-    return {"ID": str(secrets.randbits(62)), "name": name, "peerURLs": [f"https://{host}:2380"],
-            "clientURLs": [f"https://{host}:2379"] if name else [], "isLearner": learner}
+    named = f"[{address}]" if ":" in address else address
+    return {"ID": str(secrets.randbits(62)), "name": name, "peerURLs": [f"https://{named}:2380"],
+            "clientURLs": [f"https://{named}:2379"] if name else [], "isLearner": learner}
+
+
+def host(one):
+    """A member's address, or that of one to be."""
+    return one["peerURLs"][0].split("//")[1].rsplit(":", 1)[0].strip("[]")
 
 
 def ask(url, path, body=None, timeout=5):
@@ -73,7 +82,7 @@ def change(operation, body, state):
     if operation == "add":
         if any(it["isLearner"] for it in members):
             raise Refused(400, "etcdserver: too many learner members in cluster")
-        members.append(member("", body["peerURLs"][0].split("//")[1].rsplit(":", 1)[0].strip("[]"), body.get("isLearner", False)))
+        members.append(member("", host(body), body.get("isLearner", False)))
     elif operation in ("remove", "promote", "publish") and named is None:
         raise Refused(404, "etcdserver: member not found")
     elif operation == "remove":
@@ -93,8 +102,24 @@ def change(operation, body, state):
     return {"members": members, "revision": state["revision"]}
 
 
+def reachable(one):
+    """Says whether a member's machine takes connections. One that is off says nothing, which takes time: for some it is not asked again."""
+    if _silent.get(one["ID"], 0) > time.monotonic():
+        return False
+    try:
+        socket.create_connection((host(one), 2379), timeout=1).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        _silent[one["ID"]] = time.monotonic() + 3
+        return False
+    return True
+
+
 def revision(one):
     """What a member knows, or None when it does not answer."""
+    if not reachable(one):
+        return None
     try:
         return ask(one, "/double/alive", timeout=2)["revision"]
     except (OSError, Refused, ValueError):
@@ -131,6 +156,8 @@ def decide(operation, body):
 
 def push(one, state):
     """Gives a member the new state; one that does not answer gets it later."""
+    if not reachable(one):
+        return True
     try:
         return ask(one, "/double/store", state, timeout=2)["taken"]
     except (OSError, Refused, ValueError):

@@ -1,5 +1,5 @@
 """Part of the nodeimg TEST DOUBLE of kubeadm: the fields of the v1beta4 kinds, as a schema for schema.py.
-A dict is an object with exactly these fields, a list of one element a list of those, a string the name of a check in schema.py."""
+What a dict, a list and a string stand for is in schema.py, `walk`."""
 
 ARGS = [{"name": "string", "value": "string"}]
 ENVS = [{"name": "string", "value": "string", "valueFrom": "any"}]

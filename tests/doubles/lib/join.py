@@ -15,8 +15,8 @@ import etcd
 import pki
 import preflight
 import schema
-from node import ETC, Failed, components, control_plane, hostname, manifests, start_kubelet, wait, write
-from record import step
+from node import Failed, components, control_plane, hostname, manifests, start_kubelet, wait, write
+from record import ETC, step
 
 
 def _discover(token, limit):

@@ -17,9 +17,8 @@ import etcd
 import pki
 import preflight
 import schema
-from record import step
+from record import ETC, step
 
-ETC = "/etc/kubernetes"
 KUBELET = "/var/lib/kubelet"
 
 
@@ -158,7 +157,9 @@ class Init:
     def phase(self, name):
         """One phase after that; each can be repeated."""
         self.wait()
-        if name == "bootstrap-token":
+        if name == "upload-config":
+            self._change(admins=True)
+        elif name == "bootstrap-token":
             self._publish()
         step(name)
 
@@ -170,8 +171,11 @@ class Init:
                   for t in self.start.get("bootstrapTokens") or []]
         info = yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": {
             "server": f"https://{self.endpoint}", "certificate-authority-data": base64.b64encode(ca_pem).decode()}}]})
+        self._change(tokens=tokens, clusterInfo=info)
+
+    def _change(self, **more):
         config, _ = api.value("config")
-        api.put("config", {**config, "tokens": tokens, "clusterInfo": info})
+        api.put("config", {**config, **more})
 
 
 PHASES = ["upload-config", "upload-certs", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon", "show-join-command"]

@@ -8,6 +8,26 @@ import subprocess
 import tempfile
 
 
+SETTINGS = """[ca]
+default_ca = it
+[it]
+database = {folder}/index
+new_certs_dir = {folder}
+rand_serial = yes
+default_md = sha256
+policy = any
+x509_extensions = leaf
+[any]
+organizationName = optional
+commonName = supplied
+[leaf]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature,keyEncipherment
+extendedKeyUsage = {usage}
+{sans}
+"""
+
+
 class Broken(Exception):
     """A certificate or key on disk is wrong."""
 
@@ -70,17 +90,15 @@ def leaf(ca, target, subject, names=(), usage="clientAuth"):
     """target.{crt,key} signed by ca = (crt, key). names: host names and addresses. Returns the two as PEM bytes. Valid from its authority's
     first moment on, as kubeadm makes them: the clocks of those who check may be behind."""
     start = _openssl("x509", "-in", ca[0], "-noout", "-startdate", "-dateopt", "iso_8601").decode().partition("=")[2]
+    sans = ",".join(("IP:" if n.replace(".", "").isdigit() or ":" in n else "DNS:") + n for n in names)
+    # By `openssl ca`: `openssl x509` takes a first moment since OpenSSL 3.4 only.
     with tempfile.TemporaryDirectory() as folder:
-        request, extensions = os.path.join(folder, "csr"), os.path.join(folder, "ext")
+        request, settings = os.path.join(folder, "csr"), os.path.join(folder, "cnf")
+        with open(os.path.join(folder, "index"), "w", encoding="ascii"), open(settings, "w", encoding="ascii") as file:
+            file.write(SETTINGS.format(folder=folder, usage=usage, sans=f"subjectAltName={sans}" if sans else ""))
         _openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", target + ".key", "-out", request, "-subj", subject)
-        sans = [("IP:" if n.replace(".", "").isdigit() or ":" in n else "DNS:") + n for n in names]
-        with open(extensions, "w", encoding="ascii") as file:
-            file.write(f"extendedKeyUsage={usage}\nkeyUsage=critical,digitalSignature,keyEncipherment\nbasicConstraints=critical,CA:FALSE\n")
-            if sans:
-                file.write("subjectAltName=" + ",".join(sans) + "\n")
-        _openssl("x509", "-req", "-in", request, "-CA", ca[0], "-CAkey", ca[1], "-CAcreateserial", "-CAserial",
-                 os.path.join(folder, "srl"), "-not_before", "".join(it for it in start if it.isdigit()) + "Z",
-                 "-days", "365", "-out", target + ".crt", "-extfile", extensions)
+        _openssl("ca", "-batch", "-notext", "-config", settings, "-cert", ca[0], "-keyfile", ca[1], "-in", request, "-days", "365",
+                 "-startdate", "".join(it for it in start if it.isdigit()) + "Z", "-out", target + ".crt")
     os.chmod(target + ".key", 0o600)
     with open(target + ".crt", "rb") as crt, open(target + ".key", "rb") as key:
         return crt.read(), key.read()
@@ -102,6 +120,20 @@ def kubeconfig(path, server, ca_pem, user, credentials):
 def certificate_credentials(crt, key):
     """The user fields of a kubeconfig for a client certificate."""
     return {"client-certificate-data": base64.b64encode(crt).decode(), "client-key-data": base64.b64encode(key).decode()}
+
+
+def client(path):
+    """A kubeconfig's server, and a TLS client context with its certificate."""
+    import yaml
+    with open(path, encoding="utf-8") as file:
+        config = yaml.safe_load(file)
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    made = context(base64.b64decode(cluster["certificate-authority-data"]))
+    with tempfile.NamedTemporaryFile() as pem:
+        pem.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+        pem.flush()
+        made.load_cert_chain(pem.name)
+    return cluster["server"], made
 
 
 def context(ca_pem=None):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 
 import gateway
+from record import ETC
 
 DEFAULT_SOCKET = "unix:///var/run/containerd/containerd.sock"
 MANIFESTS = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"]
@@ -79,7 +80,7 @@ def check(registration, worker, endpoint, external_etcd=None, join=False):
         else:
             need(not os.path.isdir("/var/lib/etcd") or not os.listdir("/var/lib/etcd"), "DirAvailable--var-lib-etcd",
                  "/var/lib/etcd is not empty")
-    for path in (f"/etc/kubernetes/{name}" for name in absent):
+    for path in (f"{ETC}/{name}" for name in absent):
         need(not os.path.exists(path), "FileAvailable-" + path.replace("/", "-"), f"{path} already exists")
     for port in ports:
         need(not _occupied(port), f"Port-{port}", f"Port {port} is in use")

@@ -8,6 +8,8 @@ import time
 
 STATE = os.environ.get("KUBEADM_DOUBLE_STATE", "/var/lib/kubeadm-double")
 LOG = os.path.join(STATE, "calls.log")
+# Where Kubernetes keeps its files; tests have others.
+ETC = os.environ.get("KUBEADM_DOUBLE_ETC", "/etc/kubernetes")
 
 
 def _boot():
@@ -60,6 +62,7 @@ def step(name):
 
 def applied(name, digest):
     """Notes that the cluster took a manifest."""
+    os.makedirs(STATE, mode=0o700, exist_ok=True)
     with open(os.path.join(STATE, "applied.log"), "a", encoding="utf-8") as file:
         file.write(f"{digest} {name}\n")
     step("applied " + name)

@@ -50,6 +50,12 @@ def _check(value, kind, place):
     elif kind == "bool":
         if not isinstance(value, bool):
             raise Invalid(f"{place}: expected true or false, found {value!r}")
+    elif kind == "integer" or kind == "quantity" and not isinstance(value, str):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise Invalid(f"{place}: expected an integer{'' if kind == 'integer' else ' or a string'}, found {value!r}")
+    elif kind in ("object", "list"):
+        if not isinstance(value, {"object": dict, "list": list}[kind]):
+            raise Invalid(f"{place}: expected {'an object' if kind == 'object' else 'a list'}, found {value!r}")
     elif kind == "port":
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 65536:
             raise Invalid(f"{place}: expected a port, found {value!r}")
@@ -66,24 +72,32 @@ def _check(value, kind, place):
                 ipaddress.ip_network(part)
             except ValueError as error:
                 raise Invalid(f"{place}: {error}") from None
+    elif "|" in kind and value not in kind.split("|"):
+        raise Invalid(f"{place}: unsupported value {value!r}; supported are {', '.join(kind.split('|'))}")
     elif kind in PATTERNS and not re.fullmatch(PATTERNS[kind], value):
         raise Invalid(f"{place}: {value!r} is not a {kind}")
 
 
-def _walk(value, spec, place):
+def walk(value, spec, place):
+    """Raises Invalid unless value is as spec has it. A dict is an object with these fields: `name!` has to be there, `*` are all others.
+    A list of one element is a list of those. A string is the name of a check, or the words that may stand, with | between."""
     if isinstance(spec, dict):
         if not isinstance(value, dict):
             raise Invalid(f"{place}: expected an object, found {value!r}")
+        for key in spec:
+            if key.endswith("!") and value.get(key[:-1]) is None:
+                raise Invalid(f"{place}.{key[:-1]}: required value")
         for key, inner in value.items():
-            if key not in spec:
+            found = next((it for it in (key, f"{key}!", "*") if it in spec), None)
+            if found is None:
                 raise Invalid(f'strict decoding error: unknown field "{place}.{key}"')
             if inner is not None:
-                _walk(inner, spec[key], f"{place}.{key}")
+                walk(inner, spec[found], f"{place}.{key}")
     elif isinstance(spec, list):
         if not isinstance(value, list):
             raise Invalid(f"{place}: expected a list, found {value!r}")
         for index, inner in enumerate(value):
-            _walk(inner, spec[0], f"{place}[{index}]")
+            walk(inner, spec[0], f"{place}[{index}]")
     else:
         _check(value, spec, place)
 
@@ -104,7 +118,7 @@ def read(path):
             raise Invalid(f"{path}: no kind {which[1]!r} is registered for {which[0]!r}")
         if which[1] in kinds:
             raise Invalid(f"{path}: kind {which[1]} twice")
-        _walk(document, KINDS[which], which[1])
+        walk(document, KINDS[which], which[1])
         kinds[which[1]] = document
     if not kinds:
         raise Invalid(f"{path}: no document")

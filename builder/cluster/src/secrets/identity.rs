@@ -45,8 +45,10 @@ impl Identity {
 
     /// Returns the address of a virtual machine's card on the node network, one of `VirtualBox`'s.
     pub fn mac(&self) -> Mac {
-        let ([a, b, c], [d, e, f]) = (VIRTUALBOX, self.mac);
-        Mac::new([a, b, c, d, e, f]).expect("VirtualBox's are addresses of one card")
+        let mut octets = [0; 6];
+        octets[..3].copy_from_slice(&VIRTUALBOX);
+        octets[3..].copy_from_slice(&self.mac);
+        Mac::new(octets).expect("VirtualBox's are addresses of one card")
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::{Result, world};
 use crate::plan::Plan;
 use crate::profile::Machine;
 use crate::time;
+use cluster::Mac;
 use fstree::ReadAt as _;
 
 /// The first three bytes of every card that VirtualBox makes.
@@ -44,7 +45,7 @@ pub(super) fn write(
             cards: cards
                 .map(|(at, nic)| ovf::Card {
                     nic,
-                    mac: nic.mac.map_or_else(|| mac(image, at), |it| it.octets()),
+                    mac: nic.mac.map_or_else(|| mac(image, at), Mac::octets),
                 })
                 .collect(),
             disk: ovf::Disk {

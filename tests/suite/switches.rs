@@ -11,6 +11,7 @@ use nodeimg::shelf::Shelf as _;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// The switches of each cluster, in the order of its file.
@@ -208,7 +209,7 @@ fn what_clusters_share_is_pinned_alike_and_every_file_is_asked_for() {
     let found: BTreeSet<String> = repository()
         .list("profiles/clusters")
         .into_iter()
-        .filter(|it| it.ends_with(".yaml"))
+        .filter(|it| is_yaml(it))
         .chain(OWNERS.map(|it| format!("profiles/clusters/{it}")))
         .collect();
     assert_eq!(asked, found);
@@ -235,13 +236,18 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|it| it["kind"] == kind).collect()
 }
 
+/// Says whether a file is a manifest, by its name.
+fn is_yaml(name: &str) -> bool {
+    Path::new(name).extension() == Some("yaml".as_ref())
+}
+
 #[test]
 fn manifests_beside_the_clusters_are_objects_whose_images_stay() {
     for path in repository().list("profiles/clusters") {
         let Some(name) = path.strip_prefix("profiles/clusters/") else {
             continue;
         };
-        if !name.ends_with(".yaml") {
+        if !is_yaml(name) {
             continue;
         }
         let mut seen = BTreeSet::new();

@@ -143,13 +143,17 @@ fn goldentooth_is_built_for_its_own_machines() {
         "cloudimg-rootfs",
         &place,
     );
-    // The PC's drivers are known to its kernel.
-    let modules = format!(
-        "{}:/lib/modules",
-        out.join("goldentooth-gpu-worker.img").display()
+    // Drivers that packages brought are in the index of the PC's kernel.
+    let lock = fs::read_to_string(place.join("locks/goldentooth-gpu-worker.lock"));
+    let lock = lock.expect("a lock");
+    let kernel = lock.lines().find_map(|it| it.strip_prefix("kernel = "));
+    let index = format!(
+        "{}:/usr/lib/modules/{}/modules.dep",
+        out.join("goldentooth-gpu-worker.img").display(),
+        kernel.expect("a kernel").trim_matches('"')
     );
-    let kernel = text(&run(world().nodeimg(&place).args(["show", &modules])));
-    println!("{kernel}");
+    let index = text(&run(world().nodeimg(&place).args(["show", &index])));
+    assert!(index.contains("drivers/net/stand-in.ko"), "{index}");
     let cluster = fs::read_to_string(place.join("cluster.toml")).expect("a cluster");
     for line in cluster.lines() {
         if let Some(name) = line.strip_prefix("name = ")

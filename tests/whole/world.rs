@@ -200,6 +200,7 @@ impl World {
     }
 
     /// Says whether a test that reads the doubles' log, or holds them at a step, has something to say; tells that it is left out if not.
+    #[expect(clippy::print_stderr, reason = "nothing is left out silently")]
     pub(crate) fn has_doubles(&self, test: &str) -> bool {
         if self.kubernetes.is_some() {
             eprintln!(

@@ -236,6 +236,10 @@ fn nodes_that_are_not_in_the_cluster_are_the_users_mistake() {
     assert!(!place.out().exists(), "nothing is begun");
 }
 
+/// A public key that SSH would take.
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDfQWvZ0ZTg3b0hGNnJ3cWx0c2FtcGxla2V5MDAwMDAw";
+
 /// Returns the addresses of an appliance's cards, in their order, as its descriptor has them.
 fn cards(appliance: &Path) -> Vec<String> {
     let mut tar = Command::new("tar");
@@ -253,7 +257,7 @@ fn a_nodes_appliance_has_the_nodes_address_whatever_else_changes() {
     let build = |node: &str, out: &str| {
         let mut command = place.build("vm", &["ova"]);
         // Who may log in is in the seed, so that each is another image.
-        let key = format!("ssh-ed25519 AAAA{out}{node} them@test");
+        let key = format!("{KEY} {out}-{node}");
         run(command.args(["--node", node, "--out", out, "--ssh-key", &key]));
         cards(&place.folder().join(out).join(format!("vm-{node}.ova")))
     };

@@ -31,7 +31,7 @@ fn assert_says_that_the_disk_is_full(output: &Output, what: &str) {
     // Where there is no room: a path, not only what was being done.
     let place = text
         .lines()
-        .any(|it| !it.starts_with("note") && (it.contains('/') || it.contains("make folder ")));
+        .any(|it| !it.starts_with("note") && (it.contains('/') || it.contains(" folder ")));
     assert!(place, "{what}: {text}");
 }
 

@@ -15,8 +15,9 @@ import yaml
 import wires
 
 DOUBLE = "var/lib/kubeadm-double"
-# The waits are shortened, the code is the same: polls of 1 s for 3, retries after 3 to 10 s for 10 to 300.
-PACE = "NODEIMG_POLL=1\nNODEIMG_RETRY_FIRST=3\nNODEIMG_RETRY_MOST=10\n"
+# The waits are shortened, the code is the same: polls of 1 s for 3, retries after 3 to 10 s for 10 to 300, 20 s for another member of etcd to
+# show itself for 60.
+PACE = "NODEIMG_POLL=1\nNODEIMG_RETRY_FIRST=3\nNODEIMG_RETRY_MOST=10\nNODEIMG_ETCD_WAIT=20\n"
 
 
 class Failed(Exception):

@@ -47,11 +47,20 @@ def etcd_is_whole(cluster):
 
 
 def etcd_takes_a_member_back(cluster):
-    """A member that is flashed anew comes back by itself, and has what the others kept."""
-    first = cluster.of("etcd")[0]
+    """A member that is flashed anew comes back by itself, and has what the others kept: while they run, and where all are switched on at once."""
+    members = cluster.of("etcd")
+    first = members[0]
     was = first.identity()
     first.flash_anew()
     first.phase("serving")
+    etcd_is_whole(cluster)
+    for node in members:
+        node.cut_power()
+    first.flash()
+    for node in members:
+        node.start()
+    for node in members:
+        node.phase("serving")
     etcd_is_whole(cluster)
     claim(first.identity() == was, f"{first.name} is another after it was flashed: {was}, {first.identity()}")
 

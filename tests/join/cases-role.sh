@@ -108,6 +108,15 @@ etcd_begins() {
         'case $* in *"member list") cat /t/listed ;; esac' >/t/bin/etcdctl
     chmod 755 /t/bin/etcdctl
     : >/t/etcdctl
+    mv /usr/lib/nodeimg/probe /t/probe
+    # Another member listens from the third time on that it is asked, if it answers at all.
+    cat >/usr/lib/nodeimg/probe <<'END'
+#!/bin/sh
+[ "$1" = listens ] || exec /t/probe "$@"
+echo "$2" >>/t/probed
+[ -e /t/listed ] && [ "$(wc -l </t/probed)" -ge 3 ]
+END
+    chmod 755 /usr/lib/nodeimg/probe
     PATH=/t/bin:$PATH /usr/lib/nodeimg/begin-etcd >>/t/out 2>&1
     sed -n 's/^initial-cluster-state: //p' /run/etcd/etcd.yaml | cat - /t/etcdctl | paste -sd ';'
 }
@@ -115,7 +124,9 @@ OTHER='9a, started, etcd2, https://192.168.56.12:2380, https://192.168.56.12:237
 ADD='member add etcd1 --peer-urls=https://192.168.56.10:2380'
 
 case_a_first_member_of_etcd_founds() { # on a etcd
-    equal "$(etcd_begins)" 'new;member list'
+    equal "$(etcd_begins)" new
+    equal "$(sort -u /t/probed | paste -sd ' ')" '192.168.56.12:2380 192.168.56.13:2380'
+    equal "$(wc -l </t/probed)" 42
 }
 
 case_a_founder_that_comes_late_founds() { # on a etcd

@@ -11,10 +11,10 @@ fn a_repository_of_ones_own_is_where_kubernetes_comes_from() {
     let lock = |name: &str, text: String| {
         let folder = folder(name);
         let repository = Repository::parse(&text);
-        let cache = folder.join("cache");
-        let mut command = world.nodeimg_of(&folder, (&cache, world.port), Some(&repository));
+        let own = (&*world.cache, world.port);
+        let mut command = world.nodeimg_of(&folder, own, Some(&repository));
         let output = command
-            .args(["lock", "--profile", "worker-amd64"])
+            .args(["plan", "--profile", "worker-amd64"])
             .output()
             .expect("it runs");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();

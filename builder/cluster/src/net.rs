@@ -167,9 +167,9 @@ impl Mac {
         (octets[0] & 1 == 0 && octets != [0; 6]).then_some(Self(octets))
     }
 
-    /// The six octets in the order they are sent.
-    pub fn octets(self) -> [u8; 6] {
-        self.0
+    /// Makes an address that `VirtualBox` may give a card: its own three octets, then these.
+    pub fn virtualbox([d, e, f]: [u8; 3]) -> Self {
+        Self([0x08, 0x00, 0x27, d, e, f])
     }
 
     /// Twelve upper-case hexadecimal digits without separator, as `VirtualBox` writes it.

@@ -8,9 +8,6 @@ use ed25519_dalek::SigningKey;
 use super::{Secrets, der, derive};
 use crate::{Cluster, Mac, NodeName, Secret, hex};
 
-/// What the addresses of all cards begin with that `VirtualBox` makes.
-const VIRTUALBOX: [u8; 3] = [0x08, 0x00, 0x27];
-
 /// A node's identity; the same for the same seed, cluster and node name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -45,10 +42,7 @@ impl Identity {
 
     /// Returns the address of a virtual machine's card on the node network, one of `VirtualBox`'s.
     pub fn mac(&self) -> Mac {
-        let mut octets = [0; 6];
-        octets[..3].copy_from_slice(&VIRTUALBOX);
-        octets[3..].copy_from_slice(&self.mac);
-        Mac::new(octets).expect("VirtualBox's are addresses of one card")
+        Mac::virtualbox(self.mac)
     }
 }
 

@@ -11,9 +11,6 @@ use crate::time;
 use cluster::Mac;
 use fstree::ReadAt as _;
 
-/// The first three bytes of every card that VirtualBox makes.
-const VIRTUALBOX: [u8; 3] = [0x08, 0x00, 0x27];
-
 /// Writes the appliance; returns its size and digest.
 pub(super) fn write(
     image: &Image,
@@ -45,7 +42,7 @@ pub(super) fn write(
             cards: cards
                 .map(|(at, nic)| ovf::Card {
                     nic,
-                    mac: nic.mac.map_or_else(|| mac(image, at), Mac::octets),
+                    mac: nic.mac.unwrap_or_else(|| mac(image, at)),
                 })
                 .collect(),
             disk: ovf::Disk {
@@ -76,8 +73,7 @@ pub(super) fn write(
 }
 
 /// Returns the address of a card that belongs to no node, from the plan and the card's place.
-fn mac(image: &Image, card: usize) -> [u8; 6] {
+fn mac(image: &Image, card: usize) -> Mac {
     let uuid = image.plan.uuid(&format!("card {card}"));
-    let [a, b, c] = VIRTUALBOX;
-    [a, b, c, uuid[0], uuid[1], uuid[2]]
+    Mac::virtualbox([uuid[0], uuid[1], uuid[2]])
 }

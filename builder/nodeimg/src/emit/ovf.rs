@@ -5,6 +5,7 @@
 //! item and no second disk: readers stumble over them. Decides nothing: identifiers, addresses and time are given.
 
 use crate::profile::{Adapter, Firmware, Link, Nic};
+use cluster::Mac;
 use quick_xml::escape::escape;
 use std::fmt::Write as _;
 
@@ -41,7 +42,7 @@ pub(crate) struct Appliance<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Card<'a> {
     pub(crate) nic: &'a Nic,
-    pub(crate) mac: [u8; 6],
+    pub(crate) mac: Mac,
 }
 
 /// The disk's file and size.
@@ -279,7 +280,7 @@ fn adapter(slot: usize, card: &Card<'_>) -> String {
         Adapter::Virtio => "virtio",
         Adapter::E1000 => "82540EM",
     };
-    let mac = crate::digest::hex(&card.mac).to_ascii_uppercase();
+    let mac = card.mac.compact();
     let mut out = format!(
         "          <Adapter slot=\"{slot}\" enabled=\"true\" MACAddress=\"{mac}\" cable=\"true\" type=\"{kind}\">\n"
     );
@@ -350,7 +351,7 @@ mod tests {
                 .iter()
                 .map(|nic| Card {
                     nic,
-                    mac: [8, 0, 0x27, 0xff, 1, 2],
+                    mac: Mac::virtualbox([0xff, 1, 2]),
                 })
                 .collect(),
             disk: Disk {

@@ -1,11 +1,13 @@
 //! The clusters of `profiles/clusters`: each file is right, every node's profile is shipped and of its role, every seed can be made.
 
 use crate::plans::{lock, repository};
-use cluster::{Cluster, RootSeed, Secrets, UnixTime};
-use nodeimg::plan::{self, Order};
-use nodeimg::profile;
+use cluster::{Cluster, Node, RootSeed, Secrets, UnixTime};
+use nodeimg::error::Result;
+use nodeimg::lock::Lock;
+use nodeimg::plan::{self, Order, Plan};
+use nodeimg::profile::{self, Profile};
 use nodeimg::seed::{self, Membership};
-use nodeimg::shelf::Shelf as _;
+use nodeimg::shelf::Shelf;
 use std::collections::BTreeMap;
 
 pub(crate) const NAMES: [&str; 5] = [
@@ -45,6 +47,57 @@ pub(crate) fn secrets(cluster: &Cluster) -> Secrets {
     )
 }
 
+/// What a node is made of.
+pub(crate) struct Made {
+    pub(crate) profile: Profile,
+    lock: Lock,
+    seed: Vec<(String, Vec<u8>)>,
+}
+
+/// Makes a node's seed, of a lock of its profile; `manifests` are the texts beside the cluster's file.
+pub(crate) fn made(
+    shelf: &dyn Shelf,
+    cluster: &Cluster,
+    node: &Node,
+    manifests: &BTreeMap<String, String>,
+) -> Result<Made> {
+    let profile = profile::load(shelf, node.profile.as_str())?;
+    let lock = lock(&profile);
+    let member = Membership {
+        cluster,
+        secrets: &secrets(cluster),
+        node: Some(node.name.as_str()),
+        manifests,
+    };
+    let seed = seed::seed(&profile, &lock, &member)?;
+    Ok(Made {
+        profile,
+        lock,
+        seed,
+    })
+}
+
+impl Made {
+    /// Returns a file of the seed.
+    pub(crate) fn file(&self, name: &str) -> String {
+        let found = self.seed.iter().find(|(it, _)| it == name);
+        let (_, bytes) = found.unwrap_or_else(|| panic!("a seed without {name}"));
+        String::from_utf8(bytes.clone()).expect("UTF-8")
+    }
+
+    /// Makes the plan of an image that is this node's.
+    pub(crate) fn plan(&self, shelf: &dyn Shelf) -> Result<Plan> {
+        let order = Order {
+            profile: &self.profile,
+            lock: &self.lock,
+            seed: self.seed.clone(),
+            needs: Vec::new(),
+            mac: None,
+        };
+        plan::plan(&order, shelf)
+    }
+}
+
 #[test]
 fn every_cluster_is_known_and_has_a_page() {
     let shelf = repository();
@@ -74,31 +127,14 @@ fn every_node_has_a_shipped_profile_of_its_role_a_seed_and_a_plan() {
     for name in NAMES {
         let cluster = parse(name, &text(name));
         assert_eq!(cluster.name.as_str(), name);
-        let secrets = secrets(&cluster);
         let manifests: BTreeMap<String, String> = cluster
             .local_manifests()
             .map(|it| (it.to_owned(), file(it)))
             .collect();
         for node in &cluster.nodes {
-            let profile = profile::load(&shelf, node.profile.as_str())
+            made(&shelf, &cluster, node, &manifests)
+                .and_then(|it| it.plan(&shelf))
                 .unwrap_or_else(|err| panic!("{name}, {}: {err}", node.name));
-            let lock = lock(&profile);
-            let member = Membership {
-                cluster: &cluster,
-                secrets: &secrets,
-                node: Some(node.name.as_str()),
-                manifests: &manifests,
-            };
-            let seed = seed::seed(&profile, &lock, &member)
-                .unwrap_or_else(|err| panic!("{name}, {}: {err}", node.name));
-            let order = Order {
-                profile: &profile,
-                lock: &lock,
-                seed,
-                needs: Vec::new(),
-                mac: None,
-            };
-            plan::plan(&order, &shelf).unwrap_or_else(|err| panic!("{name}, {}: {err}", node.name));
         }
     }
 }

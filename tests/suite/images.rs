@@ -1,38 +1,25 @@
 //! Profiles that bring container images along: what they ask for by role and version, and what is refused.
 
-use crate::plans::{Repository, lock, repository};
+use crate::plans::{Own, lock};
 use nodeimg::digest::Digest;
 use nodeimg::error::{Error, Result};
 use nodeimg::lock::{Image, Lock, Locked};
 use nodeimg::plan::{self, Order, Plan};
 use nodeimg::preload::{self, Need};
 use nodeimg::profile::{self, Profile};
-use nodeimg::shelf::Shelf;
 
 /// The repository, with a profile called `mine`.
-struct With(Repository, String);
-
-impl Shelf for With {
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        if path == "profiles/mine.toml" {
-            return Ok(Some(self.1.clone().into_bytes()));
-        }
-        self.0.read(path)
-    }
-
-    fn list(&self, folder: &str) -> Vec<String> {
-        self.0.list(folder)
-    }
+fn with(text: String) -> Own {
+    Own::new([("profiles/mine.toml".to_owned(), text)])
 }
 
-fn mine(extends: &str, text: &str) -> With {
-    With(
-        repository(),
-        format!("extends = [\"{extends}\", \"parts/offline\"]\n{text}"),
-    )
+fn mine(extends: &str, text: &str) -> Own {
+    with(format!(
+        "extends = [\"{extends}\", \"parts/offline\"]\n{text}"
+    ))
 }
 
-fn load(shelf: &With) -> Profile {
+fn load(shelf: &Own) -> Profile {
     profile::load(shelf, "mine").unwrap_or_else(|err| panic!("{err}"))
 }
 
@@ -61,7 +48,7 @@ fn names(lock: &Lock) -> Vec<String> {
     lock.images.iter().map(|it| it.name.to_string()).collect()
 }
 
-fn planned(shelf: &With, profile: &Profile, lock: &Lock, needs: &[Need]) -> Result<Plan> {
+fn planned(shelf: &Own, profile: &Profile, lock: &Lock, needs: &[Need]) -> Result<Plan> {
     let order = Order {
         profile,
         lock,
@@ -194,10 +181,7 @@ fn mistakes_in_what_is_brought_along_are_refused() {
             "{text}: {error}"
         );
     }
-    let alone = With(
-        repository(),
-        "extends = [\"worker-amd64\"]\n[preload]\nwithout = [\"a:1\"]\n".to_owned(),
-    );
+    let alone = with("extends = [\"worker-amd64\"]\n[preload]\nwithout = [\"a:1\"]\n".to_owned());
     assert!(profile::load(&alone, "mine").is_err());
     // A minor of one's own names its own images.
     let shelf = mine(

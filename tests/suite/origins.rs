@@ -2,12 +2,11 @@
 //!
 //! The values are written out here, from the issue that asks for the clusters, and looked for in what is made of the files.
 
-use crate::clusters::{parse, secrets, text};
-use crate::plans::{lock, repository};
+use crate::clusters::{made, parse, secrets, text};
+use crate::plans::repository;
 use cluster::{Announce, Cluster, Role, kubeadm};
 use core::net::Ipv4Addr;
 use nodeimg::profile::{self, Link, Machine};
-use nodeimg::seed::{self, Membership};
 use std::collections::BTreeMap;
 
 /// A node: its name, its role, the end of its address.
@@ -139,17 +138,9 @@ fn founders(cluster: &Cluster) -> String {
 /// Returns a file of a node's seed.
 fn seed_file(cluster: &Cluster, node: &str, name: &str) -> String {
     let known = cluster.nodes.iter().find(|it| it.name.as_str() == node);
-    let profile = known.expect("a node").profile.as_str();
-    let profile = profile::load(&repository(), profile).expect("a shipped profile");
-    let member = Membership {
-        cluster,
-        secrets: &secrets(cluster),
-        node: Some(node),
-        manifests: &BTreeMap::new(),
-    };
-    let files = seed::seed(&profile, &lock(&profile), &member).expect("a seed");
-    let found = files.into_iter().find(|(it, _)| it == name);
-    String::from_utf8(found.expect("a file").1).expect("UTF-8")
+    let node = known.expect("a node");
+    let made = made(&repository(), cluster, node, &BTreeMap::new());
+    made.expect("a seed").file(name)
 }
 
 /// Asserts that each line is in `text`, and says which is not.

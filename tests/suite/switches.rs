@@ -1,12 +1,10 @@
 //! What is commented out in the clusters' files: each switch is right when it is on, alone and with all others, and the files that
 //! switches name are manifests.
 
-use crate::clusters::{NAMES, file, parse, secrets, text};
-use crate::plans::{lock, repository};
+use crate::clusters::{NAMES, file, made, parse, text};
+use crate::plans::repository;
 use cluster::{Cluster, ManifestSource};
 use nodeimg::preload;
-use nodeimg::profile;
-use nodeimg::seed::{self, Membership};
 use nodeimg::shelf::Shelf as _;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,16 +108,8 @@ fn founders(cluster: &Cluster) -> String {
         .map(|it| (it.to_owned(), texts(it)))
         .collect();
     let founder = cluster.control_planes().next().expect("a founder");
-    let profile = profile::load(&repository(), founder.profile.as_str()).expect("a profile");
-    let member = Membership {
-        cluster,
-        secrets: &secrets(cluster),
-        node: Some(founder.name.as_str()),
-        manifests: &manifests,
-    };
-    let seed = seed::seed(&profile, &lock(&profile), &member).expect("a seed");
-    let user_data = seed.into_iter().find(|(name, _)| name == "user-data");
-    String::from_utf8(user_data.expect("user-data").1).expect("UTF-8")
+    let made = made(&repository(), cluster, founder, &manifests);
+    made.expect("a seed").file("user-data")
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! The first step to a new minor, as docs/upgrade.md has it: the files and the command are taken from that page.
 
-use crate::clusters::{parse, secrets, text};
-use crate::plans::{Own, lock, repository};
+use crate::clusters::{made, parse, text};
+use crate::plans::{Own, repository};
 use cluster::Cluster;
-use nodeimg::plan::{self, Order};
-use nodeimg::profile::{self, Profile};
-use nodeimg::seed::{self, Membership};
+use nodeimg::profile::Profile;
 use nodeimg::shelf::Shelf;
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,31 +66,12 @@ fn planned(cluster: &Cluster, shelf: &dyn Shelf) -> Result<(Vec<Profile>, String
     let mut profiles = Vec::new();
     let mut user_data = String::new();
     for node in &cluster.nodes {
-        let profile = profile::load(shelf, node.profile.as_str()).map_err(|it| it.to_string())?;
-        let lock = lock(&profile);
-        let member = Membership {
-            cluster,
-            secrets: &secrets(cluster),
-            node: Some(node.name.as_str()),
-            manifests: &BTreeMap::new(),
-        };
-        let seed = seed::seed(&profile, &lock, &member).map_err(|it| told(&it))?;
+        let made = made(shelf, cluster, node, &BTreeMap::new()).map_err(|it| told(&it))?;
         if cluster.founds(node) {
-            let (_, bytes) = seed
-                .iter()
-                .find(|(name, _)| name == "user-data")
-                .expect("one");
-            user_data = String::from_utf8(bytes.clone()).expect("UTF-8");
+            user_data = made.file("user-data");
         }
-        let order = Order {
-            profile: &profile,
-            lock: &lock,
-            seed,
-            needs: Vec::new(),
-            mac: None,
-        };
-        plan::plan(&order, shelf).map_err(|it| told(&it))?;
-        profiles.push(profile);
+        made.plan(shelf).map_err(|it| told(&it))?;
+        profiles.push(made.profile);
     }
     Ok((profiles, user_data))
 }

@@ -1,5 +1,6 @@
 //! What `nodeimg cluster` tells of a cluster's file and of its secrets.
 
+use crate::fleet::token;
 use crate::world::{Place, world};
 use std::fs;
 use tests::{run, text};
@@ -32,18 +33,13 @@ fn a_running_cluster_is_given_its_tokens_as_a_manifest() {
     let place = world().place("cluster-tokens");
     let manifest = told(&place, &["token", "manifest"]);
     assert!(manifest.contains("kind: Secret"), "{manifest}");
-    let folder = place.folder();
-    run(place
-        .nodeimg()
-        .args(["build", "--node", "vm01", "--per-node", "only-seed"]));
-    let token = |seed: &str| {
-        let found = seed
-            .lines()
-            .find_map(|it| it.trim().strip_prefix("token: "));
-        found.expect("a token").trim_matches('"').to_owned()
+    let seeded = || {
+        run(place
+            .nodeimg()
+            .args(["build", "--node", "vm01", "--per-node", "only-seed"]));
+        token(&place, "vm01")
     };
-    let seed = folder.join("out/seeds/vm01/user-data");
-    let before = token(&fs::read_to_string(&seed).expect("a seed"));
+    let before = seeded();
     let (id, secret) = before.split_once('.').expect("an id and a secret");
     assert!(
         manifest.contains(id) && manifest.contains(secret),
@@ -60,10 +56,7 @@ fn a_running_cluster_is_given_its_tokens_as_a_manifest() {
         !manifest.contains(id) && !manifest.contains(secret),
         "{manifest}"
     );
-    run(place
-        .nodeimg()
-        .args(["build", "--node", "vm01", "--per-node", "only-seed"]));
-    let after = token(&fs::read_to_string(&seed).expect("a seed"));
+    let after = seeded();
     assert_ne!(before, after);
     assert!(manifest.contains(after.split_once('.').expect("a dot").1));
 }

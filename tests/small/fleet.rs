@@ -16,7 +16,7 @@ fn build(place: &Place, more: &[&str]) -> String {
 }
 
 /// Returns the token that a node's seed holds.
-fn token(place: &Place, node: &str) -> String {
+pub(crate) fn token(place: &Place, node: &str) -> String {
     let user_data = place.out().join("seeds").join(node).join("user-data");
     let user_data = fs::read_to_string(user_data).expect("a seed");
     let token = user_data

@@ -144,24 +144,25 @@ fn goldentooth_is_built_for_its_own_machines() {
         &place,
     );
     // Drivers that packages brought are in the index of the PC's kernel.
-    let lock = fs::read_to_string(place.join("locks/goldentooth-gpu-worker.lock"));
-    let lock = lock.expect("a lock");
-    let kernel = lock.lines().find_map(|it| it.strip_prefix("kernel = "));
+    let name = "locks/goldentooth-gpu-worker.lock";
+    let lock = fs::read(place.join(name)).expect("a lock");
+    let lock = nodeimg::lock::parse(name, &lock).unwrap_or_else(|err| panic!("{err}"));
     let index = format!(
         "{}:/usr/lib/modules/{}/modules.dep",
         out.join("goldentooth-gpu-worker.img").display(),
-        kernel.expect("a kernel").trim_matches('"')
+        lock.kernel
     );
     let index = text(&run(world().nodeimg(&place).args(["show", &index])));
     assert!(index.contains("drivers/net/stand-in.ko"), "{index}");
-    let cluster = fs::read_to_string(place.join("cluster.toml")).expect("a cluster");
-    for line in cluster.lines() {
-        if let Some(name) = line.strip_prefix("name = ")
-            && cluster.contains(&format!("[[node]]\n{line}\n"))
-        {
-            let seed = out.join("seeds").join(name.trim_matches('"'));
-            assert!(seed.join("user-data").is_file(), "{name} has no seed");
-        }
+    let file = fs::read_to_string(place.join("cluster.toml")).expect("a cluster");
+    let cluster = cluster::parse(&file, "cluster.toml").unwrap_or_else(|err| panic!("{err}"));
+    for node in &cluster.nodes {
+        let seed = out.join("seeds").join(node.name.as_str());
+        assert!(
+            seed.join("user-data").is_file(),
+            "{} has no seed",
+            node.name
+        );
     }
 }
 

@@ -34,7 +34,6 @@ const KEYS: [(&str, &str); 5] = [
 const KUBERNETES: &str = "NODEIMG_TEST_KUBERNETES";
 
 /// Where the origin of Kubernetes' packages is, and whose key it is signed with, if not Kubernetes' own.
-#[derive(Clone)]
 pub(crate) struct Repository {
     place: String,
     keyring: Option<PathBuf>,

@@ -16,6 +16,14 @@ def calls(report):
     return [found[number] for number in sorted(found)]
 
 
+def document(report, name):
+    """The JSON of one of its files; nothing where that is none."""
+    try:
+        return json.loads(report.get(name) or "{}")
+    except ValueError:
+        return {}
+
+
 def system(report, options):
     """Any machine: settled, nothing failed, the root file system as large as the disk."""
     wrong = []
@@ -23,10 +31,7 @@ def system(report, options):
     if running not in options.states:
         wrong.append(f"systemctl is-system-running: {running!r}, not {' or '.join(options.states)}; failed units: {report.get('failed', '').strip()!r}"
                      f"; jobs: {report.get('jobs', '').strip()!r}")
-    try:
-        cloud = json.loads(report.get("cloud-init") or "{}")
-    except ValueError:
-        cloud = {}
+    cloud = document(report, "cloud-init")
     if cloud.get("status") != "done" or cloud.get("extended_status", "done") != "done" or cloud.get("errors") or cloud.get("recoverable_errors"):
         wrong.append(f"cloud-init: {cloud.get('extended_status')} {cloud.get('errors')} {cloud.get('recoverable_errors')}")
     disk, root = (int(report.get(name, "").strip() or 0) for name in ("disk-size", "root-size"))
@@ -55,7 +60,7 @@ def machine(report):
 def server(report, options):
     """A machine without a kubelet: it serves, and the kernel exports what was asked for, to be mounted by whoever may."""
     wrong = []
-    if '"phase":"serving"' not in report.get("state", ""):
+    if document(report, "state").get("phase") != "serving":
         wrong.append(f"it does not serve: {report.get('state', '').strip()!r}; the journal says:\n{report.get('journal', '')}")
     for folder in options.exports:
         if folder not in [line.split()[0] for line in report.get("exports", "").splitlines() if line.strip()]:
@@ -84,17 +89,9 @@ def called(report, options):
     return wrong
 
 
-def state(report):
-    """What the image's own program said last."""
-    try:
-        return json.loads(report.get("state") or "{}")
-    except ValueError:
-        return {}
-
-
 def member(report):
     """That the machine is part of the cluster, as its own program says: the real kubeadm keeps no log."""
-    said = state(report)
+    said = document(report, "state")
     return [] if said.get("phase") == "joined" else [f"it is not part of the cluster: {said}; the journal says:\n{report.get('journal', '')}"]
 
 
@@ -140,8 +137,9 @@ def check(report, options, before=None):
         for what in ("identity",):
             if report.get(what) != before.get(what):
                 wrong.append(f"{what} changed over the reboot: {before.get(what)!r}, {report.get(what)!r}")
-        if options.call in ("init", "join") and options.kubernetes == "real" and state(report).get("attempts") != 0:
-            wrong.append(f"kubeadm was called again after the reboot: {state(report)}")
+        said = document(report, "state")
+        if options.call in ("init", "join") and options.kubernetes == "real" and said.get("attempts") != 0:
+            wrong.append(f"kubeadm was called again after the reboot: {said}")
         good = [call for call in calls(report) if call["status"] == 0]
         if options.call and not options.tried and good != [call for call in calls(before) if call["status"] == 0]:
             wrong.append(f"kubeadm did something again after the reboot: {[call['command'] for call in good]}")

@@ -3,6 +3,7 @@
 # OUT/linux-modules-extra-ABI_*.deb, and makes the metapackage linux-modules-extra-raspi. The base is consistent without them: its modules.dep
 # and dpkg's file list of the kernel do not name them.
 set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
 root=$1 abi=$2 arch=$3 out=$4
 package=linux-modules-extra-$abi
 kernel=$(awk -v want="linux-image-$abi" '$1 == "Package:" { name = $2 } $1 == "Version:" && name == want { print $2 }' "$root/var/lib/dpkg/status")
@@ -40,39 +41,8 @@ Depends: linux-image-$abi
 Description: Linux kernel extra modules for version $abi (nodeimg stand-in)
  $moved modules taken out of the stand-in base image, as Ubuntu keeps them out of its Pi image.
 END
-# Ubuntu's postinst runs depmod too: no generated fragment, so an image builder has to leave it to the first boot or know better.
-cat > "$tree/DEBIAN/postinst" <<END
-#!/bin/sh
-set -e
-
-version=$abi
-
-if [ "\$1" != configure ]; then
-    exit 0
-fi
-
-depmod \$version
-
-exit 0
-END
-cat > "$tree/DEBIAN/postrm" <<END
-#!/bin/sh
-set -e
-
-version=$abi
-
-if [ "\$1" != remove ]; then
-    exit 0
-fi
-
-depmod \$version
-
-exit 0
-END
-chmod 755 "$tree/DEBIAN/postinst" "$tree/DEBIAN/postrm"
 printf 'Modules of the Debian kernel %s, under its licence (GPL-2).\n' "$kernel" > "$tree/usr/share/doc/$package/copyright"
-(cd "$tree" && find . -type f -not -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum > DEBIAN/md5sums)
-dpkg-deb --root-owner-group -b "$tree" "$out" > /dev/null
+"$here/modules-package.sh" "$tree" "$abi" "$out"
 rm -rf "$tree"
 
 meta=$out/meta

@@ -3,7 +3,7 @@
 # What every unit of the image does before its work: reads the seed, and waits for a clock, an address, programs that answer.
 
 # Seconds; the seed may set others (NODEIMG_POLL and so on).
-poll=3 clock_wait=60 retry_first=10 retry_most=300
+poll=3 clock_wait=60 retry_first=10 retry_most=300 etcd_wait=60
 cluster='' node='' role='' action='' node_cidr='' wanted_address='' admin='' endpoint='' kubernetes='' seed_time=0 address='' peers=''
 
 # The seed's values are data: no line of it is executed.
@@ -26,6 +26,7 @@ read_seed() {
 		NODEIMG_CLOCK_WAIT) clock_wait=$value ;;
 		NODEIMG_RETRY_FIRST) retry_first=$value ;;
 		NODEIMG_RETRY_MOST) retry_most=$value ;;
+		NODEIMG_ETCD_WAIT) etcd_wait=$value ;;
 		esac
 	done </etc/nodeimg/node.env
 	[ -n "$node" ] || node=$(uname -n)

@@ -48,7 +48,7 @@ fn a_cluster_is_an_image_a_profile_and_a_seed_a_node() {
     let place = world().place("fleet");
     let told = build(&place, &["--format", "raw"]);
     let images = read_files(&place.out());
-    for name in ["vm.raw", "vm.raw.sha256", "card.raw", "card.raw.sha256"] {
+    for name in ["vm.raw", "vm.bmap", "card.raw", "card.bmap"] {
         assert!(images.contains_key(name), "{name} is missing: {told}");
     }
     for (node, files) in seeds(&place) {

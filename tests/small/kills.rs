@@ -1,7 +1,7 @@
 //! Crash safety: whatever call a build is killed at, what has a final name is right, and the next build succeeds.
 
 use crate::fault::{self, Action, Calls, Which, number_on};
-use crate::world::{HOST, Place, assert_whole, reference, through, world, wrong};
+use crate::world::{HOST, Place, assert_whole, beside, reference, through, world, wrong};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -105,11 +105,10 @@ fn what_stands_beside_an_artifact_is_of_that_artifact_whenever_a_rebuild_is_kill
                 is(state, &artifact),
                 "point {n}: {artifact} is neither the old nor the new"
             );
-            let mut beside = vec![format!("{artifact}.sha256")];
-            if format == "img" {
-                beside.push("card.bmap".to_owned());
-            }
-            for name in beside.iter().filter(|it| now.contains_key(*it)) {
+            for name in beside("card", format)
+                .iter()
+                .filter(|it| now.contains_key(*it))
+            {
                 assert!(
                     is(state, name),
                     "point {n}: {name} is not of the {artifact} beside it"

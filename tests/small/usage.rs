@@ -231,6 +231,30 @@ fn a_format_asked_for_twice_is_written_once_and_an_appliance_of_no_machine_is_re
 }
 
 #[test]
+fn a_raw_disk_is_hashed_whole_when_that_is_asked_for_and_an_older_digest_never_stays_beside_it() {
+    let place = world().place("hashed");
+    let sums = place.out().join("vm.raw.sha256");
+    run(place.build("vm", &["raw"]).arg("--sha256"));
+    run(Command::new("sha256sum").current_dir(place.out()).args([
+        "--check",
+        "--strict",
+        "vm.raw.sha256",
+    ]));
+    let told = text(&run(place.build("vm", &["raw"]).arg("--json")));
+    assert!(!sums.exists(), "the older digest is still there");
+    assert_whole(&place.files(), "vm", &["raw"]);
+    let built = told.lines().last().expect("a result");
+    let built: serde_json::Value = serde_json::from_str(built).expect("JSON");
+    let artifact = &built["artifacts"][0];
+    assert_eq!(artifact["sha256"], serde_json::Value::Null);
+    let map = text(&run(
+        Command::new("sha256sum").arg(place.out().join("vm.bmap"))
+    ));
+    let map = map.split(' ').next().expect("a digest");
+    assert_eq!(artifact["block_map_sha256"], map);
+}
+
+#[test]
 fn a_build_that_may_open_few_files_takes_leave_to_open_more() {
     let place = world().place("few-files");
     let command = place.build("vm", &["ova"]);

@@ -257,6 +257,19 @@ pub(crate) fn reference(profile: &'static str) -> &'static Files {
     })
 }
 
+/// Returns the names of the files that describe an artifact.
+pub(crate) fn beside(profile: &str, format: &str) -> Vec<String> {
+    let (map, sums) = (
+        format!("{profile}.bmap"),
+        format!("{profile}.{format}.sha256"),
+    );
+    match format {
+        "raw" | "img" => vec![map],
+        "img.zst" | "img.xz" => vec![map, sums],
+        _ => vec![sums],
+    }
+}
+
 /// Says which of the files are not what the reference has under their names.
 pub(crate) fn wrong(files: &Files, reference: &Files) -> Vec<String> {
     let differs = |(name, bytes): (&String, &Vec<u8>)| match reference.get(name) {
@@ -282,10 +295,10 @@ pub(crate) fn assert_whole(files: &Files, profile: &'static str, formats: &[&str
     let reference = reference(profile);
     assert_eq!(wrong(files, reference), [""; 0]);
     for format in formats {
-        for name in [
-            format!("{profile}.{format}"),
-            format!("{profile}.{format}.sha256"),
-        ] {
+        for name in beside(profile, format)
+            .into_iter()
+            .chain([format!("{profile}.{format}")])
+        {
             assert!(files.contains_key(&name), "{name} is missing");
         }
     }

@@ -172,7 +172,11 @@ impl Summary<'_> {
                 "artifact",
                 &format!("{} ({})", path.display(), size(artifact.size)),
             );
-            line("sha256", &artifact.sha256.to_string());
+            match (artifact.sha256, artifact.block_map) {
+                (Some(sha256), _) => line("sha256", &sha256.to_string()),
+                (None, Some(map)) => line("sha256", &format!("{map} (of its block map)")),
+                (None, None) => {}
+            }
             line("beside", &artifact.beside.join(", "));
             line("use", &how_to_use(*format, &path));
         }
@@ -210,7 +214,8 @@ impl Summary<'_> {
                     "format": format.name(),
                     "path": self.out.join(&it.file).to_string_lossy(),
                     "size": it.size,
-                    "sha256": it.sha256.to_string(),
+                    "sha256": it.sha256.map(|it| it.to_string()),
+                    "block_map_sha256": it.block_map.map(|it| it.to_string()),
                     "beside": it.beside,
                 })
             })

@@ -11,7 +11,7 @@
 
 use disk::compress::{self, Compression};
 use disk::qcow2::{self, Qcow2Compression, Qcow2Options};
-use disk::vmdk::{self, VmdkOptions};
+use disk::vmdk::{self, Effort, VmdkOptions};
 use fstree::{ReadAt, WriteAt};
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -81,7 +81,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
                 uuid: "00000000-0000-4000-8000-000000000001".to_owned(),
                 cid: 1,
                 file_name: "disk.vmdk".to_owned(),
-                level: level.unwrap_or(VmdkOptions::LEVEL),
+                effort: level.map_or(Effort::ByContent, Effort::Level),
                 cache: None,
             };
             println!(

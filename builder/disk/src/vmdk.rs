@@ -10,11 +10,13 @@
 )]
 
 mod descriptor;
+mod effort;
 mod grains;
 mod header;
 mod read;
 mod write;
 
+pub use effort::Effort;
 pub use grains::{Found, GrainCache, GrainKey, fingerprint};
 pub use read::{OpenExtent, nothing_else, open, open_with};
 pub use write::{VmdkOptions, VmdkStats, write_stream};

@@ -1,7 +1,8 @@
 //! Pulling an artifact out of an image: one function a format, all processors, bytes that depend on the image alone.
 //!
-//! An artifact goes into a [`Draft`], which the host gives its final name only when it is whole. Beside each stands its
-//! SHA-256, and beside an SD-card image its block map; they get their names together.
+//! An artifact goes into a [`Draft`], which the host gives its final name only when it is whole. Beside it stands what tells
+//! whether it still is: its SHA-256; of a raw disk, which is mostly holes, a block map with the SHA-256 of each range of data,
+//! and its own SHA-256 only if that is asked for. They get their names together.
 
 mod appliance;
 mod bmap;
@@ -21,10 +22,9 @@ use crate::profile::Format;
 use disk::compress::Compression;
 use disk::raw::DataMap;
 use disk::table::SectorSize;
-use disk::vmdk::{GrainCache, VmdkOptions};
+use disk::vmdk::{Effort, GrainCache, VmdkOptions};
 use fstree::WriteAt;
 use grains::Grains;
-use sink::Wanted;
 use std::num::NonZeroUsize;
 
 pub use sink::{Draft, Sink, Stream};
@@ -33,6 +33,9 @@ pub use sink::{Draft, Sink, Stream};
 const ZST_LEVEL: i32 = 3;
 /// xz's preset: the smallest window of which an SD-card image gains most of what there is to gain.
 const XZ_PRESET: u32 = 3;
+
+/// How hard a VMDK's grains are compressed.
+const EFFORT: Effort = Effort::ByContent;
 
 /// What is to be written.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,18 @@ pub struct Target<'a> {
     pub format: Format,
     /// Threads to use.
     pub jobs: NonZeroUsize,
+    /// What is hashed of a raw disk or an SD-card image.
+    pub hashing: Hashing,
+}
+
+/// What is hashed of a disk that is written as its own bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Hashing {
+    /// Its data, for the block map.
+    #[default]
+    Data,
+    /// All of it too, holes included, which takes one processor as long as if they were data.
+    Whole,
 }
 
 /// An artifact that was written.
@@ -52,8 +67,10 @@ pub struct Artifact {
     pub file: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its SHA-256.
-    pub sha256: Digest,
+    /// Its SHA-256; of a disk that is written as its own bytes if that was asked for.
+    pub sha256: Option<Digest>,
+    /// The SHA-256 of its block map, which has that of each range of data.
+    pub block_map: Option<Digest>,
     /// Files beside it.
     pub beside: Vec<String>,
 }
@@ -77,6 +94,11 @@ pub fn emit<S: Sink>(
     let draft = sink.create(&file)?;
     let broken = format!("writing {file}");
     let mut beside: Vec<Beside<S>> = Vec::new();
+    let mut block_map = None;
+    let mut describe = |(digest, file)| {
+        block_map = Some(digest);
+        beside.push(file);
+    };
     let (size, sha256) = match target.format {
         Format::Ova => {
             let machine = plan
@@ -84,13 +106,14 @@ pub fn emit<S: Sink>(
                 .as_ref()
                 .ok_or_else(|| Error::input("the profile describes no machine for an appliance"))?;
             let grains = remembered(image, sink)?;
-            appliance::write(
+            let (size, sha256) = appliance::write(
                 image,
                 (plan, machine),
                 target,
                 (&draft, grains.as_ref()),
                 progress,
-            )?
+            )?;
+            (size, Some(sha256))
         }
         Format::Vmdk => {
             let mut out = Stream::new(&draft);
@@ -98,29 +121,21 @@ pub fn emit<S: Sink>(
             let options = vmdk_options(image, target.name, grains.as_ref());
             disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress)
                 .map_err(world(broken.as_str()))?;
-            out.finish().map_err(world(broken.as_str()))?
+            let (size, sha256) = out.finish().map_err(world(broken.as_str()))?;
+            (size, Some(sha256))
         }
         Format::Qcow2 => {
             let options = disk::qcow2::Qcow2Options::default();
             let stats = disk::qcow2::write(&image.disk, &options, target.jobs, &draft, progress)
                 .map_err(world(broken.as_str()))?;
             draft.set_len(stats.bytes).map_err(world(broken.as_str()))?;
-            (
-                stats.bytes,
-                Digest::of_source(&draft).map_err(world(broken.as_str()))?,
-            )
+            let sha256 = Digest::of_source(&draft).map_err(world(broken.as_str()))?;
+            (stats.bytes, Some(sha256))
         }
         Format::Raw | Format::Img => {
-            let wanted = match target.format {
-                Format::Img => Wanted::Both,
-                _ => Wanted::Whole,
-            };
-            let (map, ranges, sha256) = raw(image, wanted, target.jobs, &draft, progress)?;
+            let (map, ranges, sha256) = raw(image, target, &draft, progress)?;
             draft.set_len(map.size).map_err(world(broken.as_str()))?;
-            let sha256 = sha256.ok_or_else(|| Error::world("the disk was not hashed"))?;
-            if target.format == Format::Img {
-                beside.push(block_map(target, &map, &ranges, sink)?);
-            }
+            describe(map_file(target, &map, &ranges, sink)?);
             (map.size, sha256)
         }
         Format::ImgZst | Format::ImgXz => {
@@ -131,19 +146,29 @@ pub fn emit<S: Sink>(
             let mut out = Stream::new(&draft);
             disk::compress::write(&image.disk, compression, target.jobs, &mut out, progress)
                 .map_err(world(broken.as_str()))?;
-            let written = out.finish().map_err(world(broken.as_str()))?;
-            let (map, ranges, _) = raw(image, Wanted::Ranges, target.jobs, &Nowhere, &mut |_| ())?;
-            beside.push(block_map(target, &map, &ranges, sink)?);
-            written
+            let (size, sha256) = out.finish().map_err(world(broken.as_str()))?;
+            let hashed = Target {
+                hashing: Hashing::Data,
+                ..*target
+            };
+            let (map, ranges, _) = raw(image, &hashed, &Nowhere, &mut |_| ())?;
+            describe(map_file(target, &map, &ranges, sink)?);
+            (size, Some(sha256))
         }
     };
-    beside.push(sums(&file, sha256, sink)?);
+    let sums = format!("{file}.sha256");
+    let mut stale = Vec::new();
+    match sha256 {
+        Some(sha256) => beside.push(small(sums, &format!("{sha256}  {file}\n"), sink)?),
+        None => stale.push(sums),
+    }
     let (beside, describing): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
-    sink.finish([draft].into_iter().chain(describing).collect())?;
+    sink.finish([draft].into_iter().chain(describing).collect(), &stale)?;
     Ok(Artifact {
         file,
         size,
         sha256,
+        block_map,
         beside,
     })
 }
@@ -157,16 +182,15 @@ impl WriteAt for Nowhere {
     }
 }
 
-/// Writes the disk byte for byte; returns its map, each range's digest, and the whole's, as far as they are wanted.
+/// Writes the disk byte for byte; returns its map, each range's digest, and the whole's if it is wanted.
 fn raw(
     image: &Image,
-    wanted: Wanted,
-    jobs: NonZeroUsize,
+    target: &Target<'_>,
     out: &dyn WriteAt,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(DataMap, Vec<Digest>, Option<Digest>)> {
-    let mut hashes = sink::RawHashes::new(wanted);
-    let map = disk::raw::write(&image.disk, jobs, out, &mut |piece| {
+    let mut hashes = sink::RawHashes::new(target.hashing);
+    let map = disk::raw::write(&image.disk, target.jobs, out, &mut |piece| {
         hashes.piece(piece.offset, piece.bytes);
         progress(piece.offset + piece.bytes.len() as u64);
     })
@@ -178,29 +202,26 @@ fn raw(
 /// A file beside an artifact: its name, and what is to get it.
 type Beside<S> = (String, <S as Sink>::Draft);
 
-fn block_map<S: Sink>(
+/// Writes the block map; returns its digest too.
+fn map_file<S: Sink>(
     target: &Target<'_>,
     map: &DataMap,
     ranges: &[Digest],
     sink: &S,
-) -> Result<Beside<S>> {
+) -> Result<(Digest, Beside<S>)> {
     // A block map describes the disk, however its file is compressed; bmaptool looks for it under this name.
     let name = format!("{}.bmap", target.name);
-    small(name, bmap::text(map, ranges).as_bytes(), sink)
+    let text = bmap::text(map, ranges);
+    Ok((Digest::of(text.as_bytes()), small(name, &text, sink)?))
 }
 
-fn sums<S: Sink>(file: &str, sha256: Digest, sink: &S) -> Result<Beside<S>> {
-    let name = format!("{file}.sha256");
-    small(name, format!("{sha256}  {file}\n").as_bytes(), sink)
-}
-
-fn small<S: Sink>(name: String, bytes: &[u8], sink: &S) -> Result<Beside<S>> {
+fn small<S: Sink>(name: String, text: &str, sink: &S) -> Result<Beside<S>> {
     let draft = sink.create(&name)?;
     draft
-        .write_all_at(bytes, 0)
+        .write_all_at(text.as_bytes(), 0)
         .map_err(world(format!("writing {name}")))?;
     draft
-        .set_len(bytes.len() as u64)
+        .set_len(text.len() as u64)
         .map_err(world(format!("writing {name}")))?;
     Ok((name, draft))
 }
@@ -208,7 +229,7 @@ fn small<S: Sink>(name: String, bytes: &[u8], sink: &S) -> Result<Beside<S>> {
 /// Returns the compressed grains that the sink's host remembers.
 fn remembered<'a, S: Sink>(image: &'a Image, sink: &'a S) -> Result<Option<Grains<'a>>> {
     sink.memory()
-        .map(|memory| Grains::new(&image.disk, memory, VmdkOptions::LEVEL))
+        .map(|memory| Grains::new(&image.disk, memory, EFFORT))
         .transpose()
 }
 
@@ -219,7 +240,7 @@ fn vmdk_options<'a>(image: &Image, name: &str, grains: Option<&'a Grains<'_>>) -
         uuid: uuid_text(image.plan.uuid("vmdk")),
         cid: u32::from_le_bytes([cid[0], cid[1], cid[2], cid[3]]),
         file_name: format!("{name}.vmdk"),
-        level: VmdkOptions::LEVEL,
+        effort: EFFORT,
         cache: grains.map(|it| it as &dyn GrainCache),
     }
 }

@@ -174,7 +174,7 @@ fn stream_optimized(disk: &dyn ReadAt) -> Vec<u8> {
         uuid: "0f596904-ab1f-4168-bfcc-4cb3b4cd34d4".to_owned(),
         cid: 0x1234_5678,
         file_name: "disk.vmdk".to_owned(),
-        level: VmdkOptions::LEVEL,
+        effort: vmdk::Effort::ByContent,
         cache: None,
     };
     let mut file = Vec::new();

@@ -105,12 +105,13 @@ impl Partial {
 
     /// Brings the bytes to the disk and gives the file its name, in place of an older file.
     pub(crate) fn finish(self) -> Result<()> {
-        Self::finish_all(vec![self])
+        Self::finish_all(vec![self], &[])
     }
 
     /// Does so with an artifact and those that describe it, all in one folder: older descriptions go before the artifact
-    /// comes, and the new ones come after it, so that at no time one stands beside an artifact that it is not of.
-    pub(crate) fn finish_all(partials: Vec<Self>) -> Result<()> {
+    /// comes, and the new ones come after it, so that at no time one stands beside an artifact that it is not of. Those
+    /// of the names `stale` go and do not come again.
+    pub(crate) fn finish_all(partials: Vec<Self>, stale: &[String]) -> Result<()> {
         for it in &partials {
             it.out.sync().map_err(at("write", &it.path))?;
         }
@@ -119,12 +120,13 @@ impl Partial {
         };
         let folder = folder_of(&first.goal).to_owned();
         // Nor may another build's names come between these.
-        let _lock = (partials.len() > 1)
+        let _lock = (partials.len() > 1 || !stale.is_empty())
             .then(|| lock::folder(&folder))
             .transpose()
             .map_err(at("lock", &folder))?;
-        for it in &partials[1..] {
-            file::remove(&it.goal).map_err(at("replace", &it.goal))?;
+        let older = partials[1..].iter().map(|it| it.goal.clone());
+        for old in older.chain(stale.iter().map(|it| folder.join(it))) {
+            file::remove(&old).map_err(at("replace", &old))?;
         }
         for it in partials {
             it.finish_unsynced()?;
@@ -266,13 +268,14 @@ mod tests {
     fn descriptions_come_after_what_they_describe_and_secrets_are_their_owners() {
         let folder = tempfile::tempdir().unwrap();
         let goals = ["a.img", "a.bmap"].map(|it| folder.path().join(it));
+        fs::write(folder.path().join("a.sha256"), "of an older artifact").unwrap();
         for text in ["old", "new"] {
             let partials = goals.iter().map(|goal| {
                 let partial = Partial::create(goal, Readers::Owner).unwrap();
                 partial.out().write_all_at(text.as_bytes(), 0).unwrap();
                 partial
             });
-            Partial::finish_all(partials.collect()).unwrap();
+            Partial::finish_all(partials.collect(), &["a.sha256".to_owned()]).unwrap();
             for goal in &goals {
                 assert_eq!(fs::read_to_string(goal).unwrap(), text);
                 assert_eq!(fs::metadata(goal).unwrap().mode() & 0o777, 0o600);

@@ -14,7 +14,7 @@ use crate::report;
 use anyhow::Result;
 use fstree::{ReadAt, WriteAt};
 use nodeimg::apply::{self, Event, Image};
-use nodeimg::emit::{self, Artifact, Draft, Sink, Target};
+use nodeimg::emit::{self, Artifact, Draft, Hashing, Sink, Target};
 use nodeimg::error::Error;
 use nodeimg::profile::{Format, Profile};
 use nodeimg::want::{self, Fetch as _};
@@ -59,6 +59,7 @@ fn attempt(host: &Host, args: &Build) -> Result<()> {
         name: &name,
         out: &args.out,
         formats: &formats,
+        hashing: args.hashing(),
     };
     let built = image(host, &selected, &goal, &mut watch)?;
     tell_damaged(host);
@@ -104,6 +105,8 @@ pub(super) struct Goal<'a> {
     /// The folder they go to.
     pub(super) out: &'a Path,
     pub(super) formats: &'a [Format],
+    /// What is hashed of those that are mostly holes.
+    pub(super) hashing: Hashing,
 }
 
 /// An image and what was made of it.
@@ -157,6 +160,7 @@ pub(super) fn image(
             name: goal.name,
             format: *format,
             jobs: host.jobs,
+            hashing: goal.hashing,
         };
         let artifact = emit::emit(&image, &plan, &target, &sink, &mut |at| {
             stage.at(at, Some(total));
@@ -229,10 +233,10 @@ impl Sink for Folder<'_> {
         })
     }
 
-    fn finish(&self, drafts: Vec<FileDraft>) -> nodeimg::error::Result<()> {
+    fn finish(&self, drafts: Vec<FileDraft>, stale: &[String]) -> nodeimg::error::Result<()> {
         self.cache.check_again()?;
         let partials: Result<Vec<_>, _> = drafts.into_iter().map(FileDraft::flushed).collect();
-        Partial::finish_all(partials?)
+        Partial::finish_all(partials?, stale)
     }
 
     fn memory(&self) -> Option<&dyn want::Memory> {

@@ -55,6 +55,7 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
             name,
             out: &args.out,
             formats: &formats,
+            hashing: args.hashing(),
         };
         let of_profile = nodes.iter().filter(|it| it.profile.as_str() == name);
         // Nobody needs them where no image is built.
@@ -224,7 +225,8 @@ impl Tale {
                 "format": format.name(),
                 "path": path.to_string_lossy(),
                 "size": artifact.size,
-                "sha256": artifact.sha256.to_string(),
+                "sha256": artifact.sha256.map(|it| it.to_string()),
+                "block_map_sha256": artifact.block_map.map(|it| it.to_string()),
             }));
         }
     }

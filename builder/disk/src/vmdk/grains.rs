@@ -4,12 +4,12 @@
 //! need not be compressed twice: a [`GrainCache`] may answer instead. In the file, a grain is a record: its first sector's
 //! number on the disk, its length and the stream, padded to whole sectors. Knows no tables.
 
-use super::{FORMAT, SECTOR};
+use super::SECTOR;
+use super::effort::{Deflate, Effort};
 use crate::chunks::read_runs;
 use crate::error::Error;
 use crate::fields::is_zero;
 use fstree::ReadAt;
-use libdeflater::{CompressionLvl, Compressor};
 use std::io;
 use std::ops::Range;
 
@@ -47,23 +47,30 @@ pub trait GrainCache: Sync {
     fn keep(&self, key: &GrainKey, compressed: &[u8]) -> io::Result<()>;
 }
 
-/// Returns what an encoder of `level` makes of a sample: as long as this stays the same, so does all it makes.
-pub fn fingerprint(level: u8) -> Result<Vec<u8>, Error> {
-    // Words of a small alphabet in an irregular order: matches near and far, literals, and no two places alike.
+/// Returns what an encoder makes of samples: as long as this stays the same, so does all it makes.
+pub fn fingerprint(effort: Effort) -> Result<Vec<u8>, Error> {
+    let mut deflate = Deflate::new(effort);
+    let mut packed = Vec::new();
+    // Of so many letters: what is worth the most effort, some, and none.
+    for letters in [6, 100, 256] {
+        deflate.append(&sample(letters), &mut packed)?;
+    }
+    Ok(packed)
+}
+
+/// Returns words of an alphabet in an irregular order: matches near and far, literals, and no two places alike.
+fn sample(letters: u32) -> Vec<u8> {
     let mut state = 1u32;
-    let sample: Vec<u8> = std::iter::repeat_with(|| {
+    std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let word = (state >> 24).to_le_bytes()[0];
-        (0..=(word & 15)).map(move |it| b'a' + (word.wrapping_mul(it) & 15))
+        let word = state >> 8;
+        // Of all letters there are words of one only, or the sample would be no noise.
+        let len = if letters == 256 { 1 } else { 1 + (word & 15) };
+        (0..len).map(move |it| (word.wrapping_mul(it + 1) % letters).to_le_bytes()[0])
     })
     .flatten()
     .take(GRAIN)
-    .collect();
-    let mut packer = Packer::new(level);
-    packer.raw[..GRAIN].copy_from_slice(&sample);
-    let mut packed = Vec::new();
-    packer.compress(0, &mut packed)?;
-    Ok(packed)
+    .collect()
 }
 
 /// The grains of one chunk that are not zero, as the records that stand in the file.
@@ -103,17 +110,15 @@ impl Packed {
 pub(super) struct Packer {
     raw: Vec<u8>,
     found: Vec<u8>,
-    compressor: Compressor,
+    deflate: Deflate,
 }
 
 impl Packer {
-    /// Returns a packer with libdeflate's `level`, 1–12.
-    pub(super) fn new(level: u8) -> Self {
-        let level = CompressionLvl::new(i32::from(level.clamp(1, 12))).unwrap_or_default();
+    pub(super) fn new(effort: Effort) -> Self {
         Self {
             raw: vec![0; CHUNK],
             found: Vec::new(),
-            compressor: Compressor::new(level),
+            deflate: Deflate::new(effort),
         }
     }
 
@@ -217,23 +222,12 @@ impl Packer {
                 if is_zero(&self.raw[at..at + GRAIN]) {
                     made(offset, &[])?;
                 } else {
-                    let data = packed.record(offset, |out| self.compress(at, out))?;
+                    let grain = &self.raw[at..at + GRAIN];
+                    let data = packed.record(offset, |out| self.deflate.append(grain, out))?;
                     made(offset, &packed.bytes[data])?;
                 }
             }
         }
-        Ok(())
-    }
-
-    fn compress(&mut self, at: usize, out: &mut Vec<u8>) -> Result<(), Error> {
-        let start = out.len();
-        out.resize(start + self.compressor.zlib_compress_bound(GRAIN), 0);
-        let done = self
-            .compressor
-            .zlib_compress(&self.raw[at..at + GRAIN], &mut out[start..]);
-        // The bound above is libdeflate's own, so there is room; an error would be a broken promise of the library.
-        let len = done.map_err(|error| Error::unsupported(FORMAT, format!("deflate: {error}")))?;
-        out.truncate(start + len);
         Ok(())
     }
 }
@@ -244,11 +238,37 @@ mod tests {
 
     #[test]
     fn a_fingerprint_tells_encoders_apart() {
-        let mut prints: Vec<_> = (1..=12).map(|level| fingerprint(level).unwrap()).collect();
-        assert_eq!(prints[1], fingerprint(2).unwrap());
+        let levels = (0..=12).map(Effort::Level);
+        let mut prints: Vec<_> = levels
+            .chain([Effort::ByContent])
+            .map(|effort| fingerprint(effort).unwrap())
+            .collect();
+        assert_eq!(prints[2], fingerprint(Effort::Level(2)).unwrap());
         prints.sort();
         prints.dedup();
-        // The library has four ways to look for matches.
-        assert!(prints.len() >= 4, "{} different ones", prints.len());
+        // The library has four ways to look for matches, and none.
+        assert!(prints.len() >= 6, "{} different ones", prints.len());
+    }
+
+    #[test]
+    fn a_fingerprint_shows_every_level_that_content_is_given() {
+        let by_content = fingerprint(Effort::ByContent).unwrap();
+        let all = [2, 1, 0].map(|level| fingerprint(Effort::Level(level)).unwrap());
+        let mut at = 0;
+        for (print, letters) in all.iter().zip([6, 100, 256]) {
+            let mut one = Vec::new();
+            let level = match letters {
+                6 => 2,
+                100 => 1,
+                _ => 0,
+            };
+            Deflate::new(Effort::Level(level))
+                .append(&sample(letters), &mut one)
+                .unwrap();
+            assert!(by_content[at..].starts_with(&one), "{letters} letters");
+            assert!(*print != by_content);
+            at += one.len();
+        }
+        assert_eq!(at, by_content.len());
     }
 }

@@ -5,6 +5,7 @@
 //! and nothing after them, because importers hash what they read. Grains of zeros and tables without grains are left out.
 
 use super::descriptor::Stream;
+use super::effort::Effort;
 use super::grains::{CHUNK, GRAIN, GrainCache, Packed, Packer};
 use super::header::Header;
 use super::{AT_END, FLAG_COMPRESSED, FLAG_MARKERS, FORMAT, SECTOR};
@@ -40,21 +41,16 @@ pub struct VmdkOptions<'a> {
     pub cid: u32,
     /// The name the descriptor gives its own file.
     pub file_name: String,
-    /// libdeflate's level, 1–12.
-    pub level: u8,
+    /// How hard grains are compressed.
+    pub effort: Effort,
     /// Where compressed grains are remembered.
     pub cache: Option<&'a dyn GrainCache>,
 }
 
 impl std::fmt::Debug for VmdkOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "VmdkOptions({}, level {})", self.uuid, self.level)
+        write!(f, "VmdkOptions({}, {:?})", self.uuid, self.effort)
     }
-}
-
-impl VmdkOptions<'_> {
-    /// The level whose files are no larger than other writers' and whose speed is best.
-    pub const LEVEL: u8 = 2;
 }
 
 /// What was written.
@@ -87,7 +83,7 @@ pub fn write_stream(
     ordered::run(
         jobs,
         || chunks.next(),
-        || Packer::new(options.level),
+        || Packer::new(options.effort),
         |packer, chunk| packer.chunk(disk, chunk, options.cache),
         |packed| {
             stream.append(&packed)?;

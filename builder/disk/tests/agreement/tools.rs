@@ -1,6 +1,6 @@
 //! What the tests share: a sample disk, memory to write to, and running a tool.
 
-use disk::vmdk::{Found, GrainCache, GrainKey, VmdkOptions};
+use disk::vmdk::{Effort, Found, GrainCache, GrainKey, VmdkOptions};
 use fstree::{Mosaic, MosaicBuilder, ReadAt, WriteAt};
 use std::collections::BTreeMap;
 use std::io;
@@ -78,7 +78,7 @@ pub(crate) fn vmdk_options() -> VmdkOptions<'static> {
         uuid: "0f596904-ab1f-4168-bfcc-4cb3b4cd34d4".to_owned(),
         cid: 0x1234_5678,
         file_name: "disk.vmdk".to_owned(),
-        level: VmdkOptions::LEVEL,
+        effort: Effort::ByContent,
         cache: None,
     }
 }

@@ -76,7 +76,10 @@ fn main() -> Outcome<()> {
         }
         ["grow", sample, data, disk, jobs] => {
             let volume = volumes::filled(fs::read(sample)?, data.parse()?, disk.parse()?)?;
-            println!("{}", stages::vmdk(&volume, jobs.parse()?)?);
+            println!(
+                "{}",
+                stages::vmdk(&volume, disk::vmdk::Effort::ByContent, jobs.parse()?)?
+            );
         }
         ["metadata", files, bytes, disk] => {
             volumes::metadata(files.parse()?, bytes.parse()?, disk.parse()?)?;

@@ -7,7 +7,7 @@
 use crate::digest::Digest;
 use crate::error::{Result, world};
 use crate::want::Memory;
-use disk::vmdk::{Found, GrainCache, GrainKey};
+use disk::vmdk::{Effort, Found, GrainCache, GrainKey};
 use fstree::{Origin, ReadAt, SourceName};
 use sha2::{Digest as _, Sha256};
 use std::io;
@@ -34,12 +34,15 @@ enum Part {
 }
 
 impl<'a> Grains<'a> {
-    /// Returns the cache of the grains of `disk` that are compressed with `level`.
-    pub(super) fn new(disk: &'a dyn ReadAt, memory: &'a dyn Memory, level: u8) -> Result<Self> {
-        let print = disk::vmdk::fingerprint(level).map_err(world("trying the encoder"))?;
+    /// Returns the cache of the grains of `disk` that are compressed with `effort`.
+    pub(super) fn new(
+        disk: &'a dyn ReadAt,
+        memory: &'a dyn Memory,
+        effort: Effort,
+    ) -> Result<Self> {
+        let print = disk::vmdk::fingerprint(effort).map_err(world("trying the encoder"))?;
         let encoder = Sha256::new()
-            .chain_update(b"nodeimg grain 1")
-            .chain_update([level])
+            .chain_update(b"nodeimg grain 2")
             .chain_update(Digest::of(&print).as_bytes());
         Ok(Self {
             disk,
@@ -186,12 +189,12 @@ mod tests {
     }
 
     fn written(disk: &dyn ReadAt, memory: Option<&dyn Memory>, jobs: usize) -> io::Result<Vec<u8>> {
-        let cache = memory.map(|it| Grains::new(disk, it, 2).unwrap());
+        let cache = memory.map(|it| Grains::new(disk, it, Effort::ByContent).unwrap());
         let options = VmdkOptions {
             uuid: "00000000-0000-4000-8000-000000000001".to_owned(),
             cid: 1,
             file_name: "disk.vmdk".to_owned(),
-            level: 2,
+            effort: Effort::ByContent,
             cache: cache.as_ref().map(|it| it as &dyn GrainCache),
         };
         let mut out = Vec::new();

@@ -1,5 +1,6 @@
 //! Where artifacts go, and the digests taken on the way there.
 
+use super::Hashing;
 use super::hashed::Hashed;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -17,8 +18,9 @@ pub trait Sink {
     fn create(&self, name: &str) -> Result<Self::Draft>;
 
     /// Gives files their names, whole and on disk. The first is an artifact and the others describe it: at no time may
-    /// one of these stand beside an artifact that it is not of.
-    fn finish(&self, drafts: Vec<Self::Draft>) -> Result<()>;
+    /// one of these stand beside an artifact that it is not of. `stale` names what described an older artifact and has no
+    /// successor: it goes.
+    fn finish(&self, drafts: Vec<Self::Draft>, stale: &[String]) -> Result<()>;
 
     /// Returns what is remembered of artifacts that were written before, if anything ever is.
     fn memory(&self) -> Option<&dyn Memory> {
@@ -71,31 +73,21 @@ impl std::fmt::Debug for Stream<'_> {
     }
 }
 
-/// Which digests are taken of a disk: each costs as much as everything else that is done to a byte.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Wanted {
-    /// Of all of it, holes included: for its own file.
-    Whole,
-    /// Of each range of data: for a block map.
-    Ranges,
-    /// Both.
-    Both,
-}
-
-/// Digests of a disk that is shown piece by piece without its holes: of each range of data, and of all with the holes.
+/// Digests of a disk that is shown piece by piece without its holes: of each range of data, and of all with the holes
+/// if that is wanted.
 pub(super) struct RawHashes {
     whole: Option<Sha256>,
-    range: Option<Sha256>,
+    range: Sha256,
     ranges: Vec<Digest>,
     at: u64,
     shown: bool,
 }
 
 impl RawHashes {
-    pub(super) fn new(wanted: Wanted) -> Self {
+    pub(super) fn new(hashing: Hashing) -> Self {
         Self {
-            whole: (wanted != Wanted::Ranges).then(Sha256::new),
-            range: (wanted != Wanted::Whole).then(Sha256::new),
+            whole: (hashing == Hashing::Whole).then(Sha256::new),
+            range: Sha256::new(),
             ranges: Vec::new(),
             at: 0,
             shown: false,
@@ -109,13 +101,13 @@ impl RawHashes {
             self.zeros(offset);
         }
         self.shown = true;
-        for hash in self.whole.iter_mut().chain(&mut self.range) {
+        for hash in self.whole.iter_mut().chain([&mut self.range]) {
             hash.update(bytes);
         }
         self.at = offset + bytes.len() as u64;
     }
 
-    /// Returns the digests of the ranges and of all `size` bytes, as far as they were wanted.
+    /// Returns the digests of the ranges, and of all `size` bytes if that was wanted.
     pub(super) fn finish(mut self, size: u64) -> (Vec<Digest>, Option<Digest>) {
         self.end_range();
         self.zeros(size);
@@ -127,10 +119,7 @@ impl RawHashes {
     }
 
     fn end_range(&mut self) {
-        let Some(range) = &mut self.range else {
-            return;
-        };
-        let range = std::mem::replace(range, Sha256::new());
+        let range = std::mem::take(&mut self.range);
         // Nothing was shown yet where the disk begins with a hole.
         if self.shown {
             self.ranges
@@ -159,18 +148,17 @@ mod tests {
     fn holes_count_in_the_whole_and_not_in_ranges() {
         let all = Digest::of(b"\0\0\0\0abc\0\0d\0");
         let parts = vec![Digest::of(b"abc"), Digest::of(b"d")];
-        for (wanted, expected) in [
-            (Wanted::Whole, (Vec::new(), Some(all))),
-            (Wanted::Ranges, (parts.clone(), None)),
-            (Wanted::Both, (parts, Some(all))),
+        for (hashing, expected) in [
+            (Hashing::Data, (parts.clone(), None)),
+            (Hashing::Whole, (parts, Some(all))),
         ] {
-            let mut hashes = RawHashes::new(wanted);
+            let mut hashes = RawHashes::new(hashing);
             hashes.piece(4, b"ab");
             hashes.piece(6, b"c");
             hashes.piece(9, b"d");
-            assert_eq!(hashes.finish(11), expected, "{wanted:?}");
+            assert_eq!(hashes.finish(11), expected, "{hashing:?}");
         }
-        let mut hashes = RawHashes::new(Wanted::Both);
+        let mut hashes = RawHashes::new(Hashing::Whole);
         hashes.piece(0, b"a");
         let a = Digest::of(b"a");
         assert_eq!(hashes.finish(1), (vec![a], Some(a)));

@@ -51,7 +51,7 @@ impl Sink for Closed {
         panic!("{name} is begun")
     }
 
-    fn finish(&self, _: Vec<Never>) -> Result<()> {
+    fn finish(&self, _: Vec<Never>, _: &[String]) -> Result<()> {
         panic!("nothing was begun")
     }
 }
@@ -108,6 +108,7 @@ fn appliances_and_vmdks_of_4096_byte_sectors_are_refused_by_name() {
             name: "node",
             format,
             jobs: NonZeroUsize::MIN,
+            hashing: Hashing::Data,
         };
         let error = emit(&image, &plan, &target, &Closed, &mut |_| ()).unwrap_err();
         assert!(matches!(error, Error::Input { .. }));

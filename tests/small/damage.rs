@@ -102,16 +102,15 @@ fn whatever_is_damaged_in_the_cache_between_builds_is_made_anew() {
     }
 }
 
-#[test]
-fn whatever_is_damaged_in_the_middle_of_a_build_no_wrong_artifact_comes_of_it() {
-    let places = ["a", "b"].map(|it| world().place(&format!("damaged-within-{it}")));
-    let formats = ["img"];
-    reference("card");
-    let command = places[0].build("card", &formats);
+/// Damages the cache at points spread over all that builds read, while they stand still there.
+fn damaged_within(profile: &'static str, formats: &[&str], points: usize) {
+    let places = ["a", "b"].map(|it| world().place(&format!("damaged-within-{profile}-{it}")));
+    reference(profile);
+    let command = places[0].build(profile, formats);
     let calls = fault::calls(&places[0], command, Calls::Read);
-    fault::each(&places, &fault::spread(calls.len(), 120), |place, n| {
+    fault::each(&places, &fault::spread(calls.len(), points), |place, n| {
         place.forget();
-        let mut command = place.build("card", &formats);
+        let mut command = place.build(profile, formats);
         fault::at(&mut command, Calls::Read, n, Action::Stop);
         let mut child = command
             .stdout(Stdio::null())
@@ -142,9 +141,9 @@ fn whatever_is_damaged_in_the_middle_of_a_build_no_wrong_artifact_comes_of_it() 
             "{how:?} of {victim:?} at point {n}, {:?}: {error}",
             calls.get(n - 1)
         );
-        assert_eq!(wrong(&place.files(), reference("card")), [""; 0], "{what}");
+        assert_eq!(wrong(&place.files(), reference(profile)), [""; 0], "{what}");
         if output.status.success() {
-            assert_whole(&place.files(), "card", &formats);
+            assert_whole(&place.files(), profile, formats);
         } else {
             // A download under way is checked like any other when it is there: it is as if the server had sent it so.
             let download = victim.is_some_and(|it| it.starts_with(place.cache().join("partial")));
@@ -152,11 +151,21 @@ fn whatever_is_damaged_in_the_middle_of_a_build_no_wrong_artifact_comes_of_it() 
             assert!(code == Some(2) || (download && code == Some(1)), "{what}");
             assert!(error.contains("error: "), "{what}");
         }
-        let mut command = place.build("card", &formats);
+        let mut command = place.build(profile, formats);
         fault::at(&mut command, Calls::Change, 0, Action::None);
         let output = command.output().expect("it runs");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{what}\nthe next: {error}");
-        assert_whole(&place.files(), "card", &formats);
+        assert_whole(&place.files(), profile, formats);
     });
+}
+
+#[test]
+fn whatever_is_damaged_in_the_middle_of_a_build_no_wrong_artifact_comes_of_it() {
+    damaged_within("card", &["img"], 120);
+}
+
+#[test]
+fn nor_of_one_that_is_compressed_from_a_compressed_base() {
+    damaged_within("vm", &["ova", "qcow2"], 120);
 }

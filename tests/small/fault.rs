@@ -112,14 +112,15 @@ pub(crate) fn calls(place: &Place, mut command: Command, calls: Calls) -> Vec<(S
     text.lines().filter_map(call).collect()
 }
 
-/// Returns `points` numbers from 1 to `total`, evenly spread, the first and the last among them.
+/// Returns `points` numbers from 1 to `total`, evenly spread, the first and the last among them, no one twice.
 pub(crate) fn spread(total: usize, points: usize) -> Vec<usize> {
-    let points = points.min(total).max(2);
-    let mut found: Vec<usize> = (0..points)
+    assert!(
+        total >= points && points > 1,
+        "{points} points cannot be spread over {total} calls"
+    );
+    (0..points)
         .map(|n| 1 + n * (total - 1) / (points - 1))
-        .collect();
-    found.dedup();
-    found
+        .collect()
 }
 
 /// Does something for each point, on as many threads as there are places.

@@ -4,12 +4,14 @@
 //! Needs what `ci/setup` installs, the command's binary, and root for what is about users and full disks. Run by
 //! `ci/end-to-end`.
 
+mod apart;
 mod cluster;
 mod damage;
 mod fault;
 mod fleet;
 mod full;
 mod images;
+mod inputs;
 mod kills;
 mod privilege;
 mod race;

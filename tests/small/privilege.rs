@@ -149,27 +149,41 @@ fn a_build_by_nobody_wants_no_privilege_and_starts_no_program() {
     run(Command::new("chown")
         .args(["-R", "nobody:nogroup"])
         .arg(place.folder()));
-    for (profile, formats) in [
-        ("vm", ["ova", "qcow2", "raw"]),
-        ("card", ["img", "img.zst", "img.xz"]),
-    ] {
-        let mut command = Command::new(&program);
-        place.set(&mut command);
-        command.args(["build", "--profile", profile]);
-        command.args(formats.iter().flat_map(|it| ["--format", it]));
-        let trace = traced(&command, &place.folder().join("trace"));
+    let is_clean = |command: &Command| {
+        let trace = traced(command, &place.folder().join("trace"));
         let seen = |name: &str| trace.lines().any(|it| it.contains(&format!(" {name}(")));
         for name in ["execve", "openat", "pwrite64", "connect"] {
             assert!(seen(name), "strace saw no {name}:\n{trace}");
         }
         assert!(seen("clone3") || seen("clone"), "strace saw no thread");
         assert_eq!(offences(&trace), [""; 0]);
+    };
+    for (profile, formats) in [
+        ("vm", &["ova", "vmdk", "qcow2", "raw"][..]),
+        ("card", &["img", "img.zst", "img.xz"]),
+    ] {
+        let mut command = Command::new(&program);
+        place.set(&mut command);
+        command.args(["build", "--profile", profile]);
+        command.args(formats.iter().flat_map(|it| ["--format", it]));
+        is_clean(&command);
         let files = place
             .files()
             .into_iter()
             .filter(|(name, _)| name.starts_with(profile))
             .collect();
-        assert_whole(&files, profile, &formats);
+        assert_whole(&files, profile, formats);
+    }
+    // Those of nodes of a cluster, with their keys.
+    for (node, format) in [("vm01", "vmdk"), ("card01", "img")] {
+        place.forget();
+        let mut command = Command::new(&program);
+        place.set(&mut command);
+        command.args(["build", "--node", node, "--format", format]);
+        command.args(["--per-node", "image"]);
+        is_clean(&command);
+        let (name, files) = (format!("{node}.{format}"), place.files());
+        assert!(files.contains_key(&name), "{:?}", files.keys());
     }
 }
 

@@ -79,6 +79,11 @@ impl World {
         self.folder.join("keys/mini.gpg")
     }
 
+    /// Returns the folder of keys, by which more can be signed.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.folder.join("keys")
+    }
+
     /// Copies the mirror, the key, and the cluster: for a user who may not look where the tests are.
     pub(crate) fn copy(&self, to: &Path) -> Self {
         run(Command::new("cp")

@@ -6,7 +6,7 @@
 //! machine runs amd64, virtual ones: where a cluster has Raspberry Pis or a PC, its profiles are taken with what they extend
 //! for VirtualBox.
 
-use crate::artifacts::{e2fsck, extract, imported};
+use crate::artifacts::{extract, imported};
 use crate::world::{Folder, World, alone, built, folder, repository, run, text, world};
 use nodeimg::digest::Digest;
 use std::fs;
@@ -170,7 +170,7 @@ fn goldentooth_is_built_for_its_own_machines() {
 fn checked(disk: &Path, label: &str, place: &Path) {
     let root = place.join("root");
     extract(disk, label, &root);
-    e2fsck(&root);
+    tests::e2fsck(&root);
     fs::remove_file(&root).expect("it is there");
 }
 

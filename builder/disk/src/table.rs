@@ -100,6 +100,13 @@ pub struct Partition {
     pub kind: Kind,
 }
 
+impl Partition {
+    /// Returns whether it is the extended one of an MBR: a place for logical partitions, not a volume.
+    pub fn is_extended(&self) -> bool {
+        matches!(self.kind, Kind::Primary { type_code, .. } if mbr::is_extended_type(type_code))
+    }
+}
+
 /// A partition's type.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Kind {

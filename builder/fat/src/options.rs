@@ -65,6 +65,21 @@ impl Options {
         self
     }
 
+    /// Sets the size of sectors to 4096 bytes, as Linux wants it on disks of such: clusters stay as they are, or become a sector.
+    #[must_use]
+    pub fn with_sectors_of_4096(mut self) -> Self {
+        let cluster_bytes =
+            u32::from(self.facts.cluster_sectors) * u32::from(self.facts.sector_bytes);
+        let sectors = u8::try_from(cluster_bytes / 4096).unwrap_or(u8::MAX).max(1);
+        self.facts.sector_bytes = 4096;
+        self.facts.cluster_sectors = sectors;
+        // Larger clusters are fewer: of a small FAT16 they make a FAT12.
+        if self.facts.kind == Kind::Fat16 && self.with_clusters_of(sectors.into()).is_none() {
+            self.facts.kind = Kind::Fat12;
+        }
+        self
+    }
+
     /// Sets or removes the label.
     #[must_use]
     pub fn with_label(mut self, label: Option<Label>) -> Self {
@@ -239,6 +254,16 @@ mod tests {
                     + geometry.clusters * geometry.cluster_bytes()
                     <= size
             );
+        }
+    }
+
+    #[test]
+    fn every_size_has_a_geometry_with_sectors_of_4096_bytes_too() {
+        for size in (270_000..1_200_000_000_u64).step_by(777_777) {
+            let options = Options::fresh(size, None, 0, Timestamp::default());
+            let geometry = options.with_sectors_of_4096().geometry().unwrap();
+            assert_eq!(geometry.sector_bytes, 4096);
+            assert!(geometry.kind.table_bytes(geometry.clusters) <= geometry.fat_sectors * 4096);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::profile::{Profile, RemoteFile, Role, Unpack};
 use crate::want::{Kind, Want};
 use cluster::seed::{NicConfig, NicRole, Nics};
 use cluster::{Cluster, Keeper, Mac, Manifest, ManifestSource, NodeName, Secrets};
+use disk::table::SectorSize;
 use fstree::{Content, Mosaic, ReadAt, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -166,7 +167,8 @@ pub fn disk(files: &[(String, Vec<u8>)], lock: &Lock) -> Result<Mosaic> {
         contents.push((name.clone(), Content::inline(bytes.as_slice())));
     }
     let time = Timestamp::from_secs(lock.time);
-    apply::seed_volume(&contents, DISK_SIZE, Digest::of(text.as_bytes()), time)
+    let size = (DISK_SIZE, SectorSize::B512);
+    apply::seed_volume(&contents, size, Digest::of(text.as_bytes()), time)
 }
 
 /// Returns the text of a VMDK that is nothing but a description of the raw disk `image` beside it.

@@ -58,7 +58,9 @@ struct Old {
 enum State {
     Nothing,
     Open(Partial, Writing),
-    /// It failed or is full: nothing more is remembered.
+    /// It has as much as it may have, and gets its name at the end like any other.
+    Full(Partial, Writing),
+    /// It failed: nothing more is remembered.
     Closed,
 }
 
@@ -81,7 +83,7 @@ impl Memory {
     /// Gives the segment of this build its name, removes what is too much, and returns the damaged files that were found.
     pub(crate) fn settle(&self) -> Vec<PathBuf> {
         let state = std::mem::replace(&mut *lock(&self.writing), State::Nothing);
-        if let State::Open(partial, writing) = state
+        if let State::Open(partial, writing) | State::Full(partial, writing) = state
             && writing.finish(partial.out()).is_ok()
         {
             // What is lost in a power failure is found out by its checksums.
@@ -96,6 +98,11 @@ impl Memory {
         }
         self.evict();
         std::mem::take(&mut lock(&self.damaged))
+    }
+
+    /// Forgets what this build has remembered: what it was made of turned out not to be what it should have been.
+    pub(crate) fn forget(&self) {
+        *lock(&self.writing) = State::Nothing;
     }
 
     fn known(&self) -> Arc<Known> {
@@ -190,7 +197,9 @@ impl want::Memory for Memory {
         let key = key.as_bytes();
         self.recall_old(key, out)
             .or_else(|| match &*lock(&self.writing) {
-                State::Open(partial, writing) => writing.read(partial.out(), key, out),
+                State::Open(partial, writing) | State::Full(partial, writing) => {
+                    writing.read(partial.out(), key, out)
+                }
                 _ => None,
             })
     }
@@ -207,10 +216,8 @@ impl want::Memory for Memory {
                 *state = State::Closed;
             } else if writing.len() > self.most_bytes / 2 {
                 let full = std::mem::replace(&mut *state, State::Closed);
-                if let State::Open(partial, writing) = full
-                    && writing.finish(partial.out()).is_ok()
-                {
-                    drop(partial.finish_unsynced());
+                if let State::Open(partial, writing) = full {
+                    *state = State::Full(partial, writing);
                 }
             }
         }

@@ -31,6 +31,8 @@ pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
         // A cache that rots is nothing to bother anybody with: what was damaged is gone, and comes anew.
         Err(error) if host.inputs.cache().take_spoiled() => {
             host.voice.note(&format!("{error}: building again"));
+            // Grains that were made before the damage was seen may be of it.
+            host.memory.forget();
             attempt(host, args)
         }
         done => done,

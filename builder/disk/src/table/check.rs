@@ -2,7 +2,7 @@
 //!
 //! Names the partition that breaks a rule. Alignment is advice and not checked.
 
-use super::{Kind, Partition, Scheme, Table, mbr};
+use super::{Kind, Partition, Scheme, Table};
 use crate::error::Error;
 
 impl Table {
@@ -67,7 +67,7 @@ impl Table {
         let extended = self
             .partitions
             .iter()
-            .find(|partition| mbr::is_extended(partition));
+            .find(|partition| partition.is_extended());
         for partition in &self.partitions {
             let Kind::Logical { record, .. } = &partition.kind else {
                 continue;

@@ -47,13 +47,8 @@ pub(super) fn is_protective(first: &[u8; 512]) -> bool {
             .any(|it| it.type_code == PROTECTIVE)
 }
 
-fn is_extended_type(type_code: u8) -> bool {
+pub(super) fn is_extended_type(type_code: u8) -> bool {
     matches!(type_code, 0x05 | 0x0f | 0x85)
-}
-
-/// Returns whether a partition holds logical ones.
-pub(super) fn is_extended(partition: &Partition) -> bool {
-    matches!(partition.kind, Kind::Primary { type_code, .. } if is_extended_type(type_code))
 }
 
 /// Reads the table of a disk whose first 512 bytes are `first`.
@@ -98,7 +93,7 @@ pub(super) fn read(
             });
         }
     }
-    if let Some(extended) = partitions.iter().find(|it| is_extended(it)).cloned() {
+    if let Some(extended) = partitions.iter().find(|it| it.is_extended()).cloned() {
         read_logical(disk, sector, &extended, &mut partitions)?;
     }
     let signature = le32(first, 440).unwrap_or(0);
@@ -213,7 +208,7 @@ pub(super) fn render(table: &Table) -> Result<Vec<(u64, Vec<u8>)>, Error> {
     let extended = table
         .partitions
         .iter()
-        .find(|it| is_extended(it))
+        .find(|it| it.is_extended())
         .map(|it| it.start.0);
     if let Some(extended) = extended {
         pieces.extend(render_chain(table, extended, &mut chain)?);

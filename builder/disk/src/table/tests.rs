@@ -100,6 +100,46 @@ fn a_damaged_backup_is_warned_of_and_two_damaged_copies_refused() {
 }
 
 #[test]
+fn two_whole_copies_that_differ_are_warned_of_and_the_primary_is_read() {
+    let table = sample(SectorSize::B512);
+    let whole = disk_of(&table, DISK);
+    // Another program changed its copy of one, and set the checksums right.
+    let edits: [fn(&mut Table); 3] = [
+        |it| it.partition_mut(14).unwrap().sectors = 800,
+        |it| {
+            it.partitions.pop();
+        },
+        |it| {
+            let Scheme::Gpt { disk_guid, .. } = &mut it.scheme else {
+                panic!("a GPT")
+            };
+            *disk_guid = Guid([8; 16]);
+        },
+    ];
+    for edit in edits {
+        let mut other = table.clone();
+        edit(&mut other);
+        let mut disk = disk_of(&other, DISK);
+        let backup = disk.len() - 33 * 512;
+        disk[..backup].copy_from_slice(&whole[..backup]);
+        let found = read(&disk, SectorSize::B512).unwrap();
+        assert_eq!(found.warnings, [Warning::CopiesDiffer]);
+        assert_eq!(found.partitions, table.partitions);
+        let said = found.to_string();
+        assert!(
+            said.contains("# the two copies of the GPT differ: the primary was read"),
+            "{said}"
+        );
+        // What is rendered is one table again.
+        let again = read(&disk_of(&found, DISK), SectorSize::B512).unwrap();
+        assert_eq!(
+            (again.warnings, again.partitions),
+            (vec![], table.partitions.clone())
+        );
+    }
+}
+
+#[test]
 fn a_grown_disk_moves_its_backup_and_keeps_its_names() {
     let mut disk = disk_of(&sample(SectorSize::B512), DISK);
     disk.resize(2 * disk.len(), 0);

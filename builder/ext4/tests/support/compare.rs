@@ -2,9 +2,11 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+#[path = "independent.rs"]
+mod independent;
+
 use crate::tools::{Disk, Scratch, must, noise, run};
-use ext4_view::{Ext4, FileType};
-use fstree::{Content, File, FileKind, FileTree, ImgPath, Meta, Node, ReadAt, Timestamp};
+use fstree::{Content, File, FileKind, FileTree, ImgPath, Meta, ReadAt, Timestamp};
 use std::cell::Cell;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -60,61 +62,7 @@ pub fn same(got: &FileTree, want: &FileTree, what: &str) {
 
 /// Walks a volume with a reader that shares no code with ours, and compares what it can see.
 pub fn walk_independently(image: &Path, tree: &FileTree) {
-    let volume = Ext4::load_from_path(image).unwrap();
-    for (at, node) in tree.walk() {
-        let place = at.as_bytes();
-        let found = volume
-            .symlink_metadata(place)
-            .unwrap_or_else(|it| panic!("{at}: {it}"));
-        let (meta, kind) = match node {
-            Node::Dir(dir) => {
-                let mut names: Vec<Vec<u8>> = volume
-                    .read_dir(place)
-                    .unwrap()
-                    .map(|it| it.unwrap().file_name().as_ref().to_vec())
-                    .filter(|it| it != b"." && it != b"..")
-                    .collect();
-                names.sort();
-                let want: Vec<Vec<u8>> = dir.entries().map(|it| it.0.as_bytes().to_vec()).collect();
-                assert_eq!(names, want, "{at}");
-                (&dir.meta, FileType::Directory)
-            }
-            Node::File(id) => {
-                let file = tree.file(*id);
-                let kind = match &file.kind {
-                    FileKind::Regular(content) => {
-                        if content.len() < 1 << 24 {
-                            assert_eq!(
-                                volume.read(place).unwrap(),
-                                content.read_all(1 << 24).unwrap(),
-                                "{at}"
-                            );
-                        }
-                        FileType::Regular
-                    }
-                    FileKind::Symlink(target) => {
-                        assert_eq!(
-                            volume.read_link(place).unwrap().as_ref(),
-                            target.as_slice(),
-                            "{at}"
-                        );
-                        FileType::Symlink
-                    }
-                    FileKind::BlockDevice { .. } => FileType::BlockDevice,
-                    FileKind::CharDevice { .. } => FileType::CharacterDevice,
-                    FileKind::Fifo => FileType::Fifo,
-                    FileKind::Socket => FileType::Socket,
-                };
-                (&file.meta, kind)
-            }
-        };
-        assert_eq!(found.file_type(), kind, "{at}");
-        assert_eq!(
-            (found.mode() & 0o7777, found.uid(), found.gid()),
-            (meta.mode, meta.uid, meta.gid),
-            "{at}"
-        );
-    }
+    independent::compare(crate::tools::open(image), tree);
 }
 
 /// Returns a folder of the host as a tree. Attributes are read with `getfattr`, flags are not read.

@@ -6,6 +6,7 @@
 )]
 
 mod hostile;
+mod kernel;
 mod random;
 mod reads;
 mod tools;

@@ -183,6 +183,7 @@ fn as_list(model: &Model) -> Vec<(String, Option<Vec<u8>>)> {
 
 #[test]
 fn random_trees_and_edits() {
+    let knows_fat = crate::kernel::has_fat();
     each_case(40, |case, rng| {
         let (mut model, mut tree) = (Model::new(), empty());
         for round in 0..=rng.below(3) {
@@ -212,6 +213,9 @@ fn random_trees_and_edits() {
             let again = write(&read, &Options::like(&facts, facts.size, TIME));
             let len = usize::try_from(facts.size).unwrap();
             assert!(bytes(&again)[..len] == held[..len], "{}", facts.kind);
+            if knows_fat {
+                crate::kernel::walk(&volume, &read);
+            }
             if case % 4 == 0 && round == 0 && mtools_can(&model, facts.kind) {
                 assert!(files_below(&image.extract()) == as_list(&model));
             }

@@ -42,7 +42,7 @@ fn small_wide(size: u64) -> Options {
     )
 }
 
-fn all_kinds() -> Vec<(Kind, Options)> {
+pub(crate) fn all_kinds() -> Vec<(Kind, Options)> {
     let small = |it: &(Kind, u64)| (it.0, options(it.1));
     SIZES[..3]
         .iter()

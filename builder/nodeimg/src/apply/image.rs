@@ -4,7 +4,7 @@ use super::{Work, seed};
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
 use crate::plan::Plan;
-use disk::table::{Active, GptName, Guid, Kind, Lba, Partition, Scheme, Table};
+use disk::table::{GptName, Guid, Kind, Lba, Partition, Scheme, Table};
 use fstree::{FileTree, Mosaic, MosaicBuilder, ReadAt, Window};
 use std::ops::Range;
 use std::sync::Arc;
@@ -69,7 +69,8 @@ pub(super) fn finish(mut work: Work<'_>, plan: &Plan) -> Result<Image> {
                 .partition(number)
                 .map_err(input("the seed's partition"))?,
         );
-        let volume = seed::volume(files, range.end - range.start, digest, work.time)?;
+        let size = range.end - range.start;
+        let volume = seed::volume(files, (size, table.sector), digest, work.time)?;
         place(&mut builder, &table, number, Arc::new(volume))?;
         edited.push(number);
     }
@@ -77,6 +78,9 @@ pub(super) fn finish(mut work: Work<'_>, plan: &Plan) -> Result<Image> {
     let size = table
         .smallest_disk(MIB)
         .max(work.disk.unwrap_or(0).next_multiple_of(MIB));
+    // A logical partition grows within the extended one alone, which nothing on the machine makes larger.
+    let end = table.usable_end(size);
+    end_extended(&mut table, work.root.partition, end).map_err(input("the extended partition"))?;
     for (at, bytes) in table.render(size).map_err(input("the partition table"))? {
         builder.bytes(at, bytes);
     }
@@ -119,9 +123,19 @@ fn place_root(table: &mut Table, work: &Work<'_>, bytes: u64) -> Result<()> {
         ));
     }
     let sectors = bytes / table.sector.bytes();
-    table
-        .set_end(number, Lba(start.0 + sectors))
-        .map_err(broken())
+    let end = Lba(start.0 + sectors);
+    table.set_end(number, end).map_err(broken())?;
+    end_extended(table, number, end).map_err(broken())
+}
+
+/// Lets the extended partition end there, if the root's is a logical one: it is the last of those.
+fn end_extended(table: &mut Table, root: u32, end: Lba) -> std::result::Result<(), disk::Error> {
+    let is_logical = matches!(table.partition(root)?.kind, Kind::Logical { .. });
+    let extended = table.partitions.iter().find(|it| it.is_extended());
+    match extended.map(|it| it.number).filter(|_| is_logical) {
+        Some(extended) => table.set_end(extended, end),
+        None => Ok(()),
+    }
 }
 
 fn boot_size(table: &Table, number: u32) -> Result<u64> {
@@ -209,7 +223,7 @@ fn travel(
     for partition in table
         .partitions
         .iter()
-        .filter(|it| !edited.contains(&it.number) && !is_extended(it))
+        .filter(|it| !edited.contains(&it.number) && !it.is_extended())
     {
         let range = table.byte_range(partition);
         let window = Window::new(base.disk.clone(), range.start, range.end - range.start)
@@ -233,15 +247,4 @@ fn travel(
         builder.place(start, base.disk.clone(), start, first.saturating_sub(start));
     }
     Ok(())
-}
-
-/// An extended partition is a place for others, not a volume.
-fn is_extended(partition: &Partition) -> bool {
-    matches!(
-        partition.kind,
-        Kind::Primary {
-            type_code: 0x05 | 0x0f | 0x85,
-            active: Active::Yes | Active::No
-        }
-    )
 }

@@ -5,6 +5,7 @@ use crate::base::SeedPlace;
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
 use crate::plan::{Payload, layer};
+use disk::table::SectorSize;
 use fstree::{Content, File, FileKind, FileTree, ImgPath, Meta, Mosaic, Timestamp};
 
 /// The label by which cloud-init's `NoCloud` finds a seed.
@@ -57,10 +58,11 @@ pub(super) fn put_in_boot(
     Ok(())
 }
 
-/// Returns a FAT volume of `size` bytes that holds the seed; its serial number comes from `plan`, the digest of what it is for.
+/// Returns a FAT volume of `size` bytes, for a disk of such sectors, that holds the seed; its serial number comes from `plan`, the
+/// digest of what it is for.
 pub(crate) fn volume(
     files: &[(String, Content)],
-    size: u64,
+    (size, sector): (u64, SectorSize),
     plan: Digest,
     time: Timestamp,
 ) -> Result<Mosaic> {
@@ -72,7 +74,11 @@ pub(crate) fn volume(
     let serial = plan.uuid("seed volume");
     let serial = u32::from_le_bytes([serial[0], serial[1], serial[2], serial[3]]);
     let label = fat::Label::new(LABEL).map_err(broken())?;
-    let options = fat::Options::fresh(size, Some(label), serial, time);
+    let mut options = fat::Options::fresh(size, Some(label), serial, time);
+    // Linux mounts no volume whose sectors are smaller than its disk's.
+    if sector == SectorSize::B4096 {
+        options = options.with_sectors_of_4096();
+    }
     let layout = fat::layout(&tree, &options).map_err(broken())?;
     fat::write(&layout, &tree).map_err(broken())
 }

@@ -391,6 +391,8 @@ fn but_for_blocks_that_were_revoked() {
                 "ca...",
             ),
             (&[(b'a', &[], &[0, 4]), (b'b', &[0, 3], &[])], "b..b."),
+            // Of one transaction the revocation counts, whichever stands first.
+            (&[(b'a', &[0, 1], &[0])], ".a..."),
             (
                 &[
                     (b'a', &[0], &[]),

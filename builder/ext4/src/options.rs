@@ -9,6 +9,9 @@ use std::fmt;
 /// Bytes that a volume made today can grow to while mounted.
 const GROWABLE: u64 = 2 << 40;
 
+/// Features that GRUB knows from 2.12 on.
+const UNKNOWN_TO_GRUB: &[Feature] = &[Feature::CSUM_SEED, Feature::LARGE_DIR];
+
 /// What a fresh volume is to be like.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
@@ -78,10 +81,14 @@ impl Options {
 
     /// Returns what an equal of the volume that `facts` are of is like, of another size and time.
     ///
-    /// Features that only make sense with what is on a volume (a quota, an orphan file, inline data) are left out; none is
-    /// added.
+    /// Features that only make sense with what is on a volume (a quota, an orphan file, inline data) are left out, and so are
+    /// those of which GRUB 2.06, Ubuntu 22.04's, refuses to read a volume: none of them is needed for what is written anew.
+    /// Extents are added, for nothing else is written: the equal of an ext2 or ext3 is an ext4.
     pub fn like(facts: &Facts, size: u64, time: Timestamp) -> Self {
-        let mut features = facts.features.writable();
+        let mut features = UNKNOWN_TO_GRUB
+            .iter()
+            .fold(facts.features.writable(), |all, it| all.without(*it))
+            .with(Feature::EXTENTS);
         if facts.features.has(Feature::SPARSE_SUPER2) {
             features = features.without(Feature::RESIZE_INODE);
         }

@@ -271,3 +271,150 @@ fn but_not_one_that_was_given_up() {
         "{error}"
     );
 }
+
+/// Before there were features, and numbers of version.
+#[test]
+fn of_the_first_version() {
+    let features = "^64bit,^metadata_csum";
+    let whole = changed(features, "jo", |_| ());
+    let first = changed(features, "jo", |it| {
+        it[0][7] = 3;
+        it[0][0x24..].fill(0);
+    });
+    assert_eq!(first, whole);
+    let cut_off = changed(features, "jo", |it| {
+        it[0][7] = 3;
+        it[0][0x24..].fill(0);
+        it[8].fill(0);
+    });
+    assert_ne!(cut_off, whole);
+}
+
+/// Moves the blocks of the log on by `by`, those at its end to its start, as if so many had been written before.
+fn move_on(journal: &mut [&mut [u8]], by: usize) {
+    let word = |b: &[u8], at: usize| u32::from_be_bytes(b[at..at + 4].try_into().unwrap());
+    let place = |it: u32| usize::try_from(it).unwrap();
+    let (len, first) = (place(word(journal[0], 0x10)), place(word(journal[0], 0x14)));
+    let log: Vec<Vec<u8>> = journal[first..len].iter().map(|it| it.to_vec()).collect();
+    let span = log.len();
+    for (n, block) in log.iter().enumerate() {
+        journal[first + (n + by) % span].copy_from_slice(block);
+    }
+    let superblock = &mut *journal[0];
+    let start = first + (place(word(superblock, 0x1c)) - first + by) % span;
+    superblock[0x1c..0x20].copy_from_slice(&u32::try_from(start).unwrap().to_be_bytes());
+    if word(superblock, 0x28) & 0x18 != 0 {
+        superblock[0xfc..0x100].fill(0);
+        let sum = !crc32c::crc32c(superblock);
+        superblock[0xfc..0x100].copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+/// The log is a ring: a transaction may end where the log begins, wherever it is cut by that.
+#[test]
+fn around_the_end_of_the_log() {
+    for (features, open_as) in [("metadata_csum", "jo -c"), ("^metadata_csum,^64bit", "jo")] {
+        let whole = changed(features, open_as, |_| ());
+        // Two transactions of four blocks: none of them, some, and all are before the end.
+        for before in 0..=9 {
+            let wrapped = changed(features, open_as, |it| {
+                let span =
+                    usize::try_from(u32::from_be_bytes(it[0][0x10..0x14].try_into().unwrap()))
+                        .unwrap()
+                        - 1;
+                move_on(it, span - before);
+            });
+            assert_eq!(wrapped, whole, "{features}: {before} blocks before the end");
+        }
+    }
+}
+
+/// What a transaction does: a letter that fills the blocks it writes, these, and those that it revokes; blocks of a file.
+type Transaction = (u8, &'static [u64], &'static [u64]);
+
+/// Returns the letters that the first blocks of a file are filled with once transactions are replayed: `.` for what was there.
+fn letters(features: &str, open_as: &str, transactions: &[Transaction]) -> String {
+    let scratch = Scratch::in_memory();
+    let image = mke2fs(&scratch, &["-O", features, "-b", "1024"]);
+    let block = block_of(&image, "/d/f");
+    let mut script = format!("{open_as}\n");
+    for (letter, writes, revokes) in transactions {
+        let file = scratch.path(&format!("{letter}"));
+        std::fs::write(&file, vec![*letter; 4096]).unwrap();
+        let list = |of: &[u64]| {
+            let all: Vec<String> = of.iter().map(|it| (block + it).to_string()).collect();
+            all.join(",")
+        };
+        script += "jw";
+        if !revokes.is_empty() {
+            script += &format!(" -r {}", list(revokes));
+        }
+        if !writes.is_empty() {
+            script += &format!(" -b {} {}", list(writes), file.display());
+        }
+        script += "\n";
+    }
+    log(&scratch, &image, &(script + "jc\n"));
+    same_as_e2fsck(&scratch, &image, &format!("{features} {transactions:?}"));
+    let (tree, _) = ext4::read(open(&image)).unwrap();
+    let content = tree
+        .content(&tools::path("/d/f"))
+        .unwrap()
+        .read_all(1 << 20)
+        .unwrap();
+    let original = noise(50_000, 1);
+    let letter = |n: usize| {
+        let at = n * 1024..(n + 1) * 1024;
+        if content[at.clone()] == original[at.clone()] {
+            return '.';
+        }
+        let letter = content[at.start];
+        assert!(content[at].iter().all(|it| *it == letter));
+        char::from(letter)
+    };
+    (0..5).map(letter).collect()
+}
+
+/// A revocation takes back what transactions before it wrote, not what those after it write.
+#[test]
+fn but_for_blocks_that_were_revoked() {
+    for (features, open_as) in [
+        ("^metadata_csum,^64bit", "jo"),
+        ("metadata_csum,64bit", "jo -c"),
+    ] {
+        for (transactions, want) in [
+            (&[(b'a', &[0, 1][..], &[][..])][..], "aa..."),
+            (&[(b'a', &[0, 1], &[]), (b'b', &[], &[0])], ".a..."),
+            (&[(b'a', &[0, 1], &[]), (b'b', &[2], &[0, 1])], "..b.."),
+            (
+                &[(b'a', &[0, 1], &[]), (b'b', &[], &[0]), (b'c', &[0], &[])],
+                "ca...",
+            ),
+            (&[(b'a', &[], &[0, 4]), (b'b', &[0, 3], &[])], "b..b."),
+            // Of one transaction the revocation counts, whichever stands first.
+            (&[(b'a', &[0, 1], &[0])], ".a..."),
+            (
+                &[
+                    (b'a', &[0], &[]),
+                    (b'b', &[0, 2], &[]),
+                    (b'c', &[], &[0]),
+                    (b'd', &[3], &[2]),
+                ],
+                "...d.",
+            ),
+            (
+                &[
+                    (b'a', &[0], &[]),
+                    (b'b', &[], &[0]),
+                    (b'c', &[0], &[]),
+                    (b'd', &[], &[0, 1]),
+                    (b'e', &[1], &[]),
+                ],
+                ".e...",
+            ),
+        ] {
+            let got = letters(features, open_as, transactions);
+            assert_eq!(got, want, "{features}: {transactions:?}");
+        }
+    }
+}

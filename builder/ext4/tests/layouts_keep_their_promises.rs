@@ -11,7 +11,7 @@
 mod tools;
 
 use ext4::{CharSign, Feature, Features, HashAlgorithm, NameHash, Options};
-use fstree::{Content, File, FileKind, FileTree, Layer, Meta, Mosaic, ReadAt, Run};
+use fstree::{Content, File, FileKind, FileTree, Layer, Meta, Mosaic, Node, ReadAt, Run};
 use std::sync::Arc;
 use tools::{
     MIB, Scratch, TIME, empty, fsck, make, meta, must, noise, options, path, put, sampler, text,
@@ -519,4 +519,132 @@ fn an_equal_volume_has_equal_groups() {
             assert_eq!(same, facts, "{base}");
         }
     }
+}
+
+/// A run of blocks of a file: first in the file, first in the volume, how many.
+fn runs_of(line: &str) -> Vec<(u64, u64, u64)> {
+    let run = |it: &str| {
+        let (logical, rest) = it.split_once('@')?;
+        let (physical, len) = rest.split_once('+')?;
+        let number = |it: &str| it.parse::<u64>().unwrap();
+        Some((number(logical), number(physical), number(len)))
+    };
+    line.split(' ').filter_map(run).collect()
+}
+
+/// Asserts that every file without holes lies in one run, but where a group's own metadata stands in its way, and returns how
+/// many files there are and how many are parted so.
+fn check_contiguity(tree: &FileTree, options: &Options) -> (usize, usize) {
+    let layout = ext4::layout(tree, options).unwrap();
+    assert!(layout.free_blocks() > 0);
+    let text = layout.to_string();
+    let block = u64::from(options.block_size);
+    // Blocks of all files, directories and the journal, for what parts a file must be none of them.
+    let all: Vec<(u64, u64)> = text
+        .lines()
+        .filter(|it| it.contains(" inode "))
+        .flat_map(runs_of)
+        .map(|it| (it.1, it.1 + it.2))
+        .collect();
+    let free: Vec<(u64, u64)> = text
+        .lines()
+        .filter_map(|it| it.strip_prefix("free "))
+        .map(|it| it.split_once("..").unwrap())
+        .map(|it| (it.0.parse().unwrap(), it.1.parse().unwrap()))
+        .collect();
+    let lines = text.lines().filter(|it| it.starts_with("file "));
+    let (mut files, mut parted) = (0, 0);
+    for ((file, name), line) in in_order(tree).into_iter().zip(lines) {
+        let FileKind::Regular(content) = &file.kind else {
+            continue;
+        };
+        let runs = content.runs();
+        if runs.len() != 1 || runs[0].len < content.len() {
+            continue;
+        }
+        files += 1;
+        let pieces = runs_of(line);
+        let blocks = content.len().div_ceil(block);
+        assert_eq!(pieces.iter().map(|it| it.2).sum::<u64>(), blocks, "{name}");
+        let mut apart = 0;
+        for pair in pieces.windows(2) {
+            let ((logical, physical, len), next) = (pair[0], pair[1]);
+            assert_eq!(logical + len, next.0, "{name}");
+            if physical + len == next.1 {
+                // In one run, an extent ends only where it may not be longer.
+                assert_eq!(len, 32768, "{name}");
+                continue;
+            }
+            apart += 1;
+            let gap = (physical + len, next.1);
+            assert!(gap.0 < gap.1, "{name}: {gap:?}");
+            let within = |it: &(u64, u64)| it.0 < gap.1 && it.1 > gap.0;
+            // At the start of a flex group room is kept for what a larger volume would have there.
+            let flex = block * 8 * u64::from(options.groups_per_flex);
+            let is_room = (gap.0 - u64::from(block == 1024)).is_multiple_of(flex);
+            assert!(is_room || !free.iter().any(within), "{name}: {gap:?}");
+            assert!(!all.iter().any(within), "{name}: {gap:?}");
+        }
+        // The first extents of each piece are as long as can be.
+        let least = blocks.div_ceil(32768);
+        let count = u64::try_from(pieces.len()).unwrap();
+        assert!(count <= least + 2 * apart, "{name}: {count} extents");
+        parted += usize::from(apart > 0);
+    }
+    (files, parted)
+}
+
+/// Returns files by their first names, in the order of a walk, as a layout numbers them.
+fn in_order(tree: &FileTree) -> Vec<(&File, String)> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut files = Vec::new();
+    for (at, node) in tree.walk() {
+        if let Node::File(id) = node
+            && seen.insert(*id)
+        {
+            files.push((tree.file(*id), at.to_string()));
+        }
+    }
+    files
+}
+
+#[test]
+fn files_without_holes_lie_in_one_run() {
+    for block_size in [1024, 4096] {
+        for features in [
+            Features::EXT4,
+            Features::EXT4.without(Feature::RESIZE_INODE),
+            Features::EXT4.without(Feature::FLEX_BG),
+        ] {
+            let options = |size| Options {
+                block_size,
+                features,
+                ..options(size)
+            };
+            // Groups of 8 MiB are shorter than the files here.
+            let metadata = block_size == 1024 || !features.has(Feature::FLEX_BG);
+            let (files, parted) = check_contiguity(&sampler(), &options(300 * MIB));
+            assert!(files > 700 && parted <= 1, "{parted} of {files}");
+            let (files, parted) = check_contiguity(&sized(1500, 900), &options(3000 * MIB));
+            assert!(files > 340, "{files}");
+            assert!(metadata || parted <= 12, "{parted} of {files}");
+            check_contiguity(&layered(3), &options(64 * MIB));
+        }
+    }
+    // One extent for 32,768 blocks, from the first on: there is nothing between the tables of group 16 and group 25.
+    let mut tree = empty();
+    let source: Arc<dyn ReadAt> = Arc::new(fstree::Zeros(2100 * MIB));
+    let fill = FileKind::Regular(Content::range(source.clone(), 0, 2060 * MIB));
+    put(&mut tree, "/a fill", fill);
+    let large = FileKind::Regular(Content::range(source, 0, 1000 * MIB));
+    put(&mut tree, "/b large", large);
+    let layout = ext4::layout(&tree, &options(4000 * MIB))
+        .unwrap()
+        .to_string();
+    let line = layout.lines().find(|it| it.starts_with("file 1 ")).unwrap();
+    let lengths: Vec<u64> = runs_of(line).iter().map(|it| it.2).collect();
+    assert_eq!(
+        lengths,
+        [[32768; 7].to_vec(), vec![256_000 - 7 * 32768]].concat()
+    );
 }

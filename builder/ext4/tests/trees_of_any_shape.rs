@@ -1,4 +1,4 @@
-//! Trees at the limits: laid out, written, accepted by `e2fsck`, read back equal.
+//! Trees at the limits: laid out, written, accepted by `e2fsck`, read back equal, and shown so by the kernel.
 
 #![expect(
     clippy::disallowed_types,
@@ -14,7 +14,7 @@ mod compare;
 mod tools;
 
 use audit::Audit;
-use compare::{Mounted, same, walk_independently};
+use compare::{Mounted, same, same_by_the_kernel, walk_independently};
 use ext4::{Error, Feature, Features, NameHash, Options};
 use fstree::{Content, FileKind, FileTree, ImgPath, Name, Node, ReadAt, Run};
 use std::os::unix::fs::FileExt as _;
@@ -46,9 +46,11 @@ fn check(tree: &FileTree, options: &Options, what: &str) {
     let scratch = Scratch::in_memory();
     let (_, volume) = make(tree, options);
     Audit::of(&volume);
-    fsck(&scratch.save("image", &volume), None);
+    let image = scratch.save("image", &volume);
+    fsck(&image, None);
     let (got, _) = ext4::read(Arc::new(volume)).unwrap();
     same(&got, tree, what);
+    same_by_the_kernel(&scratch, &image, tree, what);
 }
 
 /// Returns a tree whose `/many` has these names, all of one file.

@@ -138,12 +138,7 @@ fn host_kind(from: &Path, stat: &std::fs::Metadata) -> FileKind {
     } else if kind.is_socket() {
         FileKind::Socket
     } else if stat.size() > 1 << 30 {
-        let source: Arc<dyn ReadAt> = Arc::new(Vec::new());
-        FileKind::Regular(Content::Extents {
-            source,
-            runs: Arc::new([]),
-            len: stat.size(),
-        })
+        FileKind::Regular(hole(stat.size()))
     } else {
         let source = Arc::new(Later(from.to_path_buf(), stat.size()));
         FileKind::Regular(Content::range(source, 0, stat.size()))
@@ -277,6 +272,31 @@ impl Drop for Mounted {
             "{text}"
         );
     }
+}
+
+/// Asserts that the kernel shows a volume as this tree, but for flags, and for content of files beyond 1 GiB.
+pub fn same_by_the_kernel(scratch: &Scratch, image: &Path, tree: &FileTree, what: &str) {
+    let mounted = Mounted::new(scratch, image, "ro");
+    let mut seen = from_host(mounted.path());
+    add_host_attributes(mounted.path(), &mut seen);
+    let mut want = tree.clone();
+    let all: Vec<(ImgPath, Node)> = tree.walk().map(|it| (it.0, it.1.clone())).collect();
+    for (at, node) in all {
+        want.meta_mut(&at).unwrap().flags = 0;
+        if let Node::File(id) = node
+            && let FileKind::Regular(content) = &mut want.file_mut(id).kind
+            && content.len() > 1 << 30
+        {
+            *content = hole(content.len());
+        }
+    }
+    same(&seen, &want, what);
+}
+
+fn hole(len: u64) -> Content {
+    let source: Arc<dyn ReadAt> = Arc::new(Vec::new());
+    let runs = Arc::new([]);
+    Content::Extents { source, runs, len }
 }
 
 /// Fills a folder of the host with something of every kind.

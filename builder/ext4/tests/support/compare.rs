@@ -6,7 +6,7 @@
 mod independent;
 
 use crate::tools::{Disk, Scratch, must, noise, run};
-use fstree::{Content, File, FileKind, FileTree, ImgPath, Meta, ReadAt, Timestamp};
+use fstree::{Content, File, FileKind, FileTree, ImgPath, Meta, Node, ReadAt, Timestamp};
 use std::cell::Cell;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;

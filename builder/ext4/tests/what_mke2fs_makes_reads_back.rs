@@ -253,9 +253,9 @@ fn change(rng: &mut Rng, scratch: &Scratch, image: &Path, args: &[String]) {
     if rng.once_in(4) {
         let size = *rng.pick(&["90M", "200M", "40M"]);
         tools::run("e2fsprogs", "resize2fs", &["-f", name, size]);
-    } else if rng.once_in(3) && !has("mmp") {
+    } else if rng.once_in(3) && !has("mmp") && !has("bigalloc") {
         // Not when resized: with `sparse_super2` alone the kernel then finds an invalid bitmap and notes an error. Nor with
-        // `mmp`, of which the kernel waits whether somebody else mounts it too.
+        // `mmp`, of which the kernel waits whether somebody else mounts it too, nor with `bigalloc`, where there is no room.
         by_the_kernel_too(rng, scratch, image);
     }
 }
@@ -297,15 +297,25 @@ fn whatever_mke2fs_is_told() {
             // Names without case are nothing that every kernel knows.
             assert!(what.contains("casefold"), "{what} is not mounted");
             unmounted += 1;
-            same(&read(&image), &source, &what);
+            let mut want = source.clone();
+            if what.contains("^ext_attr") {
+                let paths: Vec<ImgPath> = want.walk().map(|it| it.0).collect();
+                for at in paths {
+                    want.meta_mut(&at).unwrap().xattrs.clear();
+                }
+            }
+            same(&read(&image), &want, &what);
             return;
         };
         let mut want = from_host(mounted.path());
         add_host_attributes(mounted.path(), &mut want);
         same(&got, &want, &what);
     });
-    assert!(refused * 5 <= cases, "{refused} of {cases}");
-    assert!(unmounted * 4 <= cases, "{unmounted} of {cases}");
+    assert!(cases < 20 || refused * 5 <= cases, "{refused} of {cases}");
+    assert!(
+        cases < 20 || unmounted * 4 <= cases,
+        "{unmounted} of {cases}"
+    );
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Options {
     /// Returns what an equal of the volume that `facts` are of is like, of another size and time.
     ///
     /// Features that only make sense with what is on a volume (a quota, an orphan file, inline data) are left out, and so are
-    /// those of which GRUB 2.06, Ubuntu 22.04's, refuses to read a volume: none of them is needed for what is written anew.
+    /// those of which GRUB 2.06 refuses to read a volume: none of them is needed for what is written anew.
     /// Extents are added, for nothing else is written: the equal of an ext2 or ext3 is an ext4.
     pub fn like(facts: &Facts, size: u64, time: Timestamp) -> Self {
         let mut features = UNKNOWN_TO_GRUB

@@ -62,9 +62,17 @@ pub(crate) fn cache() -> PathBuf {
     base
 }
 
-/// Returns a tar of a minimal Debian, made once.
+/// Waits until no other test, each of which is a process, makes or fetches what is kept; as long as the file is open.
+fn alone() -> fs::File {
+    let lock = fs::File::create(cache().join("debs/.lock")).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
+/// Returns a tar of a minimal Debian, made once: a second one would have other times.
 pub(crate) fn base() -> PathBuf {
     let tar = cache().join("deb-base-1.tar");
+    let _alone = alone();
     if !tar.exists() {
         let new = tempfile::Builder::new()
             .suffix(".tar")
@@ -116,6 +124,7 @@ pub(crate) fn fetched(names: &[&str]) -> Vec<PathBuf> {
             file.starts_with(&prefix) && it.extension().is_some_and(|it| it == "deb")
         })
     };
+    let _alone = alone();
     let missing: Vec<_> = names
         .iter()
         .filter(|it| find(it).is_none())

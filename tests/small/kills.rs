@@ -136,7 +136,13 @@ fn what_stands_beside_an_artifact_is_of_that_artifact_whenever_a_rebuild_is_kill
 #[test]
 fn a_build_that_is_interrupted_cleans_up_and_ends_by_the_signal() {
     let place = world().place("interrupted");
-    let calls = fault::calls(&place, place.build("vm", &["ova"]), Calls::Change);
+    // One thread, so that calls come in one order.
+    let build = || {
+        let mut command = place.build("vm", &["ova"]);
+        command.args(["--jobs", "1"]);
+        command
+    };
+    let calls = fault::calls(&place, build(), Calls::Change);
     let (ova, derived) = ("vm.ova.partial-", "/derived/");
     let last = number_on(&calls, ova, Which::Last, |_| true);
     let inflating = number_on(&calls, derived, Which::First, |it| it.contains(".partial-")) + 1;
@@ -147,7 +153,7 @@ fn a_build_that_is_interrupted_cleans_up_and_ends_by_the_signal() {
         (derived, inflating, "HUP", 1),
     ] {
         place.forget();
-        let mut command = place.build("vm", &["ova"]);
+        let mut command = build();
         fault::on(&mut command, path, Calls::Change, n, Action::Stop);
         // Who runs tests in the background has them ignore interrupts, and what they start too.
         let mut child = through(&["env", "--default-signal=INT,TERM,HUP"], &command)

@@ -61,7 +61,9 @@ pub fn apply(
     events: &mut dyn FnMut(Event<'_>),
 ) -> Result<Image> {
     events(Event::Stage("inputs"));
-    let mut work = inputs(plan, blobs, jobs, events)?;
+    prepare::prepare(plan, blobs, jobs, events)?;
+    events(Event::Stage("base"));
+    let mut work = start(plan, blobs, jobs)?;
     for warning in std::mem::take(&mut work.base.table.warnings) {
         events(Event::Warning(&format!("the base image: {warning}")));
     }
@@ -72,25 +74,6 @@ pub fn apply(
     }
     events(Event::Stage("layout"));
     image::finish(work, plan)
-}
-
-/// Prepares all inputs and reads the base, which is read as soon as it is checked, if there is a thread to do it beside.
-fn inputs<'a>(
-    plan: &Plan,
-    blobs: &'a dyn Blobs,
-    jobs: NonZeroUsize,
-    events: &mut dyn FnMut(Event<'_>),
-) -> Result<Work<'a>> {
-    if jobs.get() == 1 {
-        prepare::prepare(plan, blobs, jobs, events)?;
-        return start(plan, blobs, jobs);
-    }
-    std::thread::scope(|scope| {
-        let base = scope.spawn(|| start(plan, blobs, jobs));
-        let prepared = prepare::prepare(plan, blobs, jobs, events);
-        let base = base.join();
-        prepared.and(base.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
 }
 
 /// Reads the base image: a plan's first step.

@@ -31,8 +31,6 @@ pub(crate) struct Inputs {
     cache: Cache,
     fetcher: Fetcher,
     report: Arc<dyn Report>,
-    /// Where to find again what is in the cache and turns out to be damaged.
-    brought: Mutex<BTreeMap<Digest, Want>>,
 }
 
 impl Inputs {
@@ -42,27 +40,12 @@ impl Inputs {
             cache,
             fetcher,
             report,
-            brought: Mutex::default(),
         }
     }
 
     /// Returns the cache.
     pub(crate) fn cache(&self) -> &Cache {
         &self.cache
-    }
-
-    /// Downloads what is not in the cache. What is there is checked when it is opened, beside other work.
-    pub(crate) fn bring(&self, wants: &[Want]) -> Result<()> {
-        let here =
-            |want: &Want| (want.digest).is_some_and(|digest| self.cache.has(digest, want.size));
-        let missing: Vec<Want> = wants.iter().filter(|it| !here(it)).cloned().collect();
-        self.fetch(&missing)?;
-        let digests = wants.iter().filter_map(|it| Some((it.digest?, it.clone())));
-        self.brought
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(digests);
-        Ok(())
     }
 
     /// Returns the bytes of one want.
@@ -185,14 +168,8 @@ impl Fetch for Inputs {
 
 impl Blobs for Inputs {
     fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>> {
-        if let Some(file) = self.cache.open(digest)? {
-            return Ok(file);
-        }
-        let brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
-        let want = brought.get(&digest).cloned();
-        drop(brought);
-        match want {
-            Some(want) => self.get_checked(&want, digest),
+        match self.cache.open(digest)? {
+            Some(file) => Ok(file),
             None => Err(Error::world(format!(
                 "the input {digest} is not in the cache {}",
                 self.cache.root().display()

@@ -125,7 +125,7 @@ pub(super) fn image(
     watch: &mut Stopwatch,
 ) -> Result<Built> {
     let plan = select::plan(host, selected)?;
-    host.inputs.bring(&selected.wants())?;
+    host.inputs.fetch(&selected.wants())?;
     watch.lap("fetch");
     let mut warnings = Vec::new();
     let image = {

@@ -1,5 +1,5 @@
-//! Opening every input but the base at once: checking digests and inflating packages is most of a build's work, and none of it
-//! waits for another.
+//! Opening every input at once: checking digests and inflating packages is most of a build's work, and none of it waits
+//! for another.
 
 use super::Event;
 use crate::digest::Digest;
@@ -19,7 +19,7 @@ enum Job {
     Inflate(Digest),
 }
 
-/// Checks all inputs of a plan but its base, and inflates its packages.
+/// Checks all inputs of a plan, and inflates its packages.
 pub(super) fn prepare(
     plan: &Plan,
     blobs: &dyn Blobs,
@@ -72,7 +72,8 @@ fn run(job: Job, blobs: &dyn Blobs) -> Result<()> {
 
 fn todo(plan: &Plan) -> Vec<Job> {
     let job = |step: &Step| match step {
-        Step::Untar { digest, .. }
+        Step::Base { digest, .. }
+        | Step::Untar { digest, .. }
         | Step::Put {
             content: Payload::Blob(digest),
             ..

@@ -6,10 +6,11 @@ use crate::host;
 use anyhow::Result;
 use fstree::ReadAt;
 use nodeimg::apply::Image;
+use nodeimg::digest::Digest;
 use nodeimg::emit::Artifact;
 use nodeimg::error::Error;
 use nodeimg::profile::{Format, Link, Profile};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -210,14 +211,9 @@ impl Summary<'_> {
             .artifacts
             .iter()
             .map(|(format, it)| {
-                json!({
-                    "format": format.name(),
-                    "path": self.out.join(&it.file).to_string_lossy(),
-                    "size": it.size,
-                    "sha256": it.sha256.map(|it| it.to_string()),
-                    "block_map_sha256": it.block_map.map(|it| it.to_string()),
-                    "beside": it.beside,
-                })
+                let mut told = artifact(self.out, *format, it);
+                told.insert("beside".to_owned(), json!(it.beside));
+                Value::Object(told)
             })
             .collect();
         let laps: serde_json::Map<String, Value> = self
@@ -269,6 +265,21 @@ fn how_to_use(format: Format, path: &Path) -> String {
         Format::Qcow2 => format!("qemu-system-… -drive file={path},format=qcow2"),
         Format::Raw => format!("qemu-system-… -drive file={path},format=raw"),
     }
+}
+
+/// Returns what programs are told of an artifact: what it is, where, and what it hashes to.
+pub(crate) fn artifact(out: &Path, format: Format, it: &Artifact) -> Map<String, Value> {
+    let digest = |it: Option<Digest>| json!(it.map(|it| it.to_string()));
+    [
+        ("format", json!(format.name())),
+        ("path", json!(out.join(&it.file).to_string_lossy())),
+        ("size", json!(it.size)),
+        ("sha256", digest(it.sha256)),
+        ("block_map_sha256", digest(it.block_map)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into_iter()
+    .collect()
 }
 
 /// Returns a size for people, in binary units.

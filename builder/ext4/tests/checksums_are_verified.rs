@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tools::{Scratch, must, noise, open, run};
+use tools::{Scratch, debugfs, must, noise, open, run};
 
 /// Bytes of a block: small ones make deep structures of few files.
 const BLOCK: usize = 1024;
@@ -65,14 +65,6 @@ fn mke2fs(scratch: &Scratch, features: &str) -> PathBuf {
     image
 }
 
-fn ask(image: &Path, command: &str) -> String {
-    must(
-        "e2fsprogs",
-        "debugfs",
-        &["-R", command, image.to_str().unwrap()],
-    )
-}
-
 fn number(text: &str) -> usize {
     let end = text.find(|it: char| !it.is_ascii_digit());
     text[..end.unwrap_or(text.len())].parse().unwrap()
@@ -80,7 +72,7 @@ fn number(text: &str) -> usize {
 
 /// Returns the bytes of a block of a file.
 fn block_of(image: &Path, file: &str, n: usize) -> Range<usize> {
-    let text = ask(image, &format!("bmap \"{file}\" {n}"));
+    let text = debugfs(image, &format!("bmap \"{file}\" {n}"));
     let block = text.lines().find_map(|it| it.trim().parse::<usize>().ok());
     let at = block.unwrap() * BLOCK;
     at..at + BLOCK
@@ -96,7 +88,7 @@ fn block_like(bytes: &[u8], head: &[u8]) -> Range<usize> {
 
 /// Returns the bytes of an inode.
 fn inode_of(image: &Path, file: &str) -> Range<usize> {
-    let text = ask(image, &format!("imap \"{file}\""));
+    let text = debugfs(image, &format!("imap \"{file}\""));
     let block = number(text.split("located at block ").nth(1).unwrap());
     let offset = text.split("offset 0x").nth(1).unwrap();
     let offset = usize::from_str_radix(&offset[..4], 16).unwrap();
@@ -159,7 +151,7 @@ fn check(image: &Path) {
         );
     }
     // Bitmaps are not read.
-    let bitmap = ask(image, "stats");
+    let bitmap = debugfs(image, "stats");
     for word in ["block bitmap at ", "inode bitmap at "] {
         let block = number(bitmap.split(word).nth(1).unwrap());
         bytes[block * BLOCK] ^= 4;

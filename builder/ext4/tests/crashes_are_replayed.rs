@@ -14,7 +14,7 @@ mod compare;
 mod tools;
 
 use cases::{Rng, each_case};
-use compare::{Mounted, add_host_attributes, dump, from_host, same};
+use compare::{Mounted, all_from_host, dump, same};
 use fstree::{FileTree, Node, Timestamp};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -222,8 +222,7 @@ fn same_as_the_kernel(scratch: &Scratch, image: &Path, fast: bool, what: &str) -
         Err(_) if fast => return None,
         Err(text) => panic!("{what}: {text}"),
     };
-    let mut seen = from_host(mounted.path());
-    add_host_attributes(mounted.path(), &mut seen);
+    let mut seen = all_from_host(mounted.path());
     if fast {
         without_times(&mut ours);
         without_times(&mut seen);

@@ -12,11 +12,11 @@ mod compare;
 #[path = "support/tools.rs"]
 mod tools;
 
-use compare::{Mounted, add_host_attributes, from_host, same};
+use compare::{Mounted, all_from_host, same};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use tools::{Scratch, must, noise, open};
+use tools::{Scratch, debugfs, must, noise, open};
 
 fn mke2fs(scratch: &Scratch, args: &[&str], size: &str) -> PathBuf {
     let image = scratch.path("image");
@@ -35,17 +35,8 @@ fn same_once(scratch: &Scratch, image: &Path, change: impl FnOnce(&Path)) {
     }
     let (got, _) = ext4::read(open(image)).unwrap();
     let mounted = Mounted::new(scratch, image, "ro");
-    let mut want = from_host(mounted.path());
-    add_host_attributes(mounted.path(), &mut want);
+    let want = all_from_host(mounted.path());
     same(&got, &want, "the kernel's view");
-}
-
-fn ask(image: &Path, command: &str) -> String {
-    must(
-        "e2fsprogs",
-        "debugfs",
-        &["-R", command, image.to_str().unwrap()],
-    )
 }
 
 /// Punches every other of `count` blocks out of a file.
@@ -92,7 +83,7 @@ fn extent_trees_of_two_and_three_levels() {
         ("/combed", " 3/ 3 "),
         ("/kept", " 2/ 2 "),
     ] {
-        let text = ask(&image, &format!("dump_extents -l {file}"));
+        let text = debugfs(&image, &format!("dump_extents -l {file}"));
         assert!(
             text.contains(levels),
             "{file}: {}",

@@ -84,11 +84,7 @@ fn without_first_checksums(image: &Path) {
 }
 
 fn block_of(image: &Path, file: &str) -> u64 {
-    let text = must(
-        "e2fsprogs",
-        "debugfs",
-        &["-R", &format!("bmap {file} 0"), image.to_str().unwrap()],
-    );
+    let text = tools::debugfs(image, &format!("bmap {file} 0"));
     text.lines().find_map(|it| it.trim().parse().ok()).unwrap()
 }
 

@@ -20,7 +20,7 @@ mod tools;
 
 use audit::Audit;
 use cases::{Rng, each_case};
-use compare::{Mounted, add_host_attributes, dump, from_host, same, walk_independently};
+use compare::{Mounted, all_from_host, dump, same, walk_independently};
 use ext4::{CharSign, Feature, Features, HashAlgorithm, NameHash, Options};
 use fstree::{FileTree, Node, ReadAt as _};
 use model::Model;
@@ -134,8 +134,7 @@ fn round(rng: &mut Rng, tree: &FileTree, model: &Model, sample: bool) -> (FileTr
 
 fn by_the_kernel(scratch: &Scratch, image: &Path, model: &Model, what: &str) {
     let mounted = Mounted::new(scratch, image, "ro");
-    let mut seen = from_host(mounted.path());
-    add_host_attributes(mounted.path(), &mut seen);
+    let seen = all_from_host(mounted.path());
     let mut want = model.clone();
     want.without_flags();
     if dump(&seen) != want.text() {

@@ -14,7 +14,7 @@ mod compare;
 mod tools;
 
 use cases::{Rng, each_case};
-use compare::{Mounted, add_host_attributes, fill_host, from_host, same};
+use compare::{Mounted, all_from_host, fill_host, from_host, same};
 use fstree::{Content, FileKind, FileTree, ImgPath, Node, ReadAt as _, Run, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
@@ -52,8 +52,7 @@ fn whatever_the_features() {
     let folder = scratch.path("folder");
     std::fs::create_dir(&folder).unwrap();
     fill_host(&folder);
-    let mut want = from_host(&folder);
-    add_host_attributes(&folder, &mut want);
+    let mut want = all_from_host(&folder);
     whole_seconds(&mut want);
     let combinations: &[&[&str]] = &[
         &["-t", "ext2", "-b", "1024"],
@@ -267,8 +266,7 @@ fn whatever_mke2fs_is_told() {
     let folder = scratch.path("folder");
     std::fs::create_dir(&folder).unwrap();
     fill_host(&folder);
-    let mut source = from_host(&folder);
-    add_host_attributes(&folder, &mut source);
+    let mut source = all_from_host(&folder);
     whole_seconds(&mut source);
     let (mut refused, mut unmounted) = (0, 0);
     let cases = each_case("whatever_mke2fs_is_told", 60, |_, rng| {
@@ -307,8 +305,7 @@ fn whatever_mke2fs_is_told() {
             same(&read(&image), &want, &what);
             return;
         };
-        let mut want = from_host(mounted.path());
-        add_host_attributes(mounted.path(), &mut want);
+        let want = all_from_host(mounted.path());
         same(&got, &want, &what);
     });
     assert!(cases < 20 || refused * 5 <= cases, "{refused} of {cases}");
@@ -324,8 +321,7 @@ fn volumes_that_were_resized_read_as_before() {
     let folder = scratch.path("folder");
     std::fs::create_dir(&folder).unwrap();
     fill_host(&folder);
-    let mut want = from_host(&folder);
-    add_host_attributes(&folder, &mut want);
+    let mut want = all_from_host(&folder);
     whole_seconds(&mut want);
     let meta_bg = [
         "-t",
@@ -499,8 +495,7 @@ fn what_the_kernel_makes_reads_as_the_kernel_shows_it() {
             }
             let far = std::fs::File::create(at("far")).unwrap();
             std::os::unix::fs::FileExt::write_all_at(&far, b"far away", 900 << 20).unwrap();
-            let mut want = from_host(mounted.path());
-            add_host_attributes(mounted.path(), &mut want);
+            let mut want = all_from_host(mounted.path());
             // Content is compared below, while the volume is not mounted.
             let paths: Vec<ImgPath> = want.walk().map(|it| it.0).collect();
             for path in paths {

@@ -51,10 +51,9 @@ pub struct Target<'a> {
 }
 
 /// What is hashed of a disk that is written as its own bytes.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Hashing {
     /// Its data, for the block map.
-    #[default]
     Data,
     /// All of it too, holes included, which takes one processor as long as if they were data.
     Whole,
@@ -133,7 +132,7 @@ pub fn emit<S: Sink>(
             (stats.bytes, Some(sha256))
         }
         Format::Raw | Format::Img => {
-            let (map, ranges, sha256) = raw(image, target, &draft, progress)?;
+            let (map, ranges, sha256) = raw(image, target.hashing, target.jobs, &draft, progress)?;
             draft.set_len(map.size).map_err(world(broken.as_str()))?;
             describe(map_file(target, &map, &ranges, sink)?);
             (map.size, sha256)
@@ -147,11 +146,7 @@ pub fn emit<S: Sink>(
             disk::compress::write(&image.disk, compression, target.jobs, &mut out, progress)
                 .map_err(world(broken.as_str()))?;
             let (size, sha256) = out.finish().map_err(world(broken.as_str()))?;
-            let hashed = Target {
-                hashing: Hashing::Data,
-                ..*target
-            };
-            let (map, ranges, _) = raw(image, &hashed, &Nowhere, &mut |_| ())?;
+            let (map, ranges, _) = raw(image, Hashing::Data, target.jobs, &Nowhere, &mut |_| ())?;
             describe(map_file(target, &map, &ranges, sink)?);
             (size, Some(sha256))
         }
@@ -185,12 +180,13 @@ impl WriteAt for Nowhere {
 /// Writes the disk byte for byte; returns its map, each range's digest, and the whole's if it is wanted.
 fn raw(
     image: &Image,
-    target: &Target<'_>,
+    hashing: Hashing,
+    jobs: NonZeroUsize,
     out: &dyn WriteAt,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(DataMap, Vec<Digest>, Option<Digest>)> {
-    let mut hashes = sink::RawHashes::new(target.hashing);
-    let map = disk::raw::write(&image.disk, target.jobs, out, &mut |piece| {
+    let mut hashes = sink::RawHashes::new(hashing);
+    let map = disk::raw::write(&image.disk, jobs, out, &mut |piece| {
         hashes.piece(piece.offset, piece.bytes);
         progress(piece.offset + piece.bytes.len() as u64);
     })

@@ -58,8 +58,6 @@ struct Old {
 enum State {
     Nothing,
     Open(Partial, Writing),
-    /// It has as much as it may have, and gets its name at the end like any other.
-    Full(Partial, Writing),
     /// It failed: nothing more is remembered.
     Closed,
 }
@@ -83,7 +81,7 @@ impl Memory {
     /// Gives the segment of this build its name, removes what is too much, and returns the damaged files that were found.
     pub(crate) fn settle(&self) -> Vec<PathBuf> {
         let state = std::mem::replace(&mut *lock(&self.writing), State::Nothing);
-        if let State::Open(partial, writing) | State::Full(partial, writing) = state
+        if let State::Open(partial, writing) = state
             && writing.finish(partial.out()).is_ok()
         {
             // What is lost in a power failure is found out by its checksums.
@@ -197,9 +195,7 @@ impl want::Memory for Memory {
         let key = key.as_bytes();
         self.recall_old(key, out)
             .or_else(|| match &*lock(&self.writing) {
-                State::Open(partial, writing) | State::Full(partial, writing) => {
-                    writing.read(partial.out(), key, out)
-                }
+                State::Open(partial, writing) => writing.read(partial.out(), key, out),
                 _ => None,
             })
     }
@@ -209,17 +205,13 @@ impl want::Memory for Memory {
         if matches!(*state, State::Nothing) {
             *state = self.begin();
         }
-        if let State::Open(partial, writing) = &mut *state {
-            let kept = writing.add(partial.out(), *key.as_bytes(), bytes);
-            if kept.is_err() {
-                // Whatever room it took, the artifact may need.
-                *state = State::Closed;
-            } else if writing.len() > self.most_bytes / 2 {
-                let full = std::mem::replace(&mut *state, State::Closed);
-                if let State::Open(partial, writing) = full {
-                    *state = State::Full(partial, writing);
-                }
-            }
+        // One that has as much as it may have takes no more, and gets its name at the end like any other.
+        if let State::Open(partial, writing) = &mut *state
+            && writing.len() <= self.most_bytes / 2
+            && writing.add(partial.out(), *key.as_bytes(), bytes).is_err()
+        {
+            // Whatever room it took, the artifact may need.
+            *state = State::Closed;
         }
     }
 }

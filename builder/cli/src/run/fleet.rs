@@ -18,7 +18,7 @@ use nodeimg::lock::Lock;
 use nodeimg::preload::Need;
 use nodeimg::profile::Profile;
 use nodeimg::seed::{self, Membership};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// What is told at the end.
@@ -220,14 +220,9 @@ impl Tale {
             let path = out.join(&artifact.file);
             let size = report::size(artifact.size);
             self.line("image", &format!("{} ({size})", path.display()));
-            self.images.push(json!({
-                "name": name,
-                "format": format.name(),
-                "path": path.to_string_lossy(),
-                "size": artifact.size,
-                "sha256": artifact.sha256.map(|it| it.to_string()),
-                "block_map_sha256": artifact.block_map.map(|it| it.to_string()),
-            }));
+            let mut told = Map::from_iter([("name".to_owned(), json!(name))]);
+            told.extend(report::artifact(out, *format, artifact));
+            self.images.push(Value::Object(told));
         }
     }
 

@@ -25,10 +25,9 @@ const SAVED: usize = 16;
 const LEVELS: [u8; 3] = [0, 1, 2];
 
 /// How hard grains are compressed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Effort {
     /// Each with the level that its bytes are worth.
-    #[default]
     ByContent,
     /// All with this level of libdeflate's, 0–12; others count as the nearest.
     Level(u8),

@@ -65,7 +65,7 @@ pub fn walk_independently(image: &Path, tree: &FileTree) {
     independent::compare(crate::tools::open(image), tree);
 }
 
-/// Returns a folder of the host as a tree. Attributes are read with `getfattr`, flags are not read.
+/// Returns a folder of the host as a tree. Attributes and flags are not read.
 pub fn from_host(root: &Path) -> FileTree {
     let mut tree = FileTree::new(host_meta(root));
     let mut links: std::collections::BTreeMap<(u64, u64), fstree::FileId> =
@@ -159,8 +159,15 @@ fn host_meta(from: &Path) -> Meta {
     }
 }
 
+/// Returns a folder of the host as a tree, with attributes.
+pub fn all_from_host(root: &Path) -> FileTree {
+    let mut tree = from_host(root);
+    add_host_attributes(root, &mut tree);
+    tree
+}
+
 /// Reads the attributes of every file below a folder into a tree.
-pub fn add_host_attributes(root: &Path, tree: &mut FileTree) {
+fn add_host_attributes(root: &Path, tree: &mut FileTree) {
     let args = [
         "-R",
         "-P",
@@ -277,8 +284,7 @@ impl Drop for Mounted {
 /// Asserts that the kernel shows a volume as this tree, but for flags, and for content of files beyond 1 GiB.
 pub fn same_by_the_kernel(scratch: &Scratch, image: &Path, tree: &FileTree, what: &str) {
     let mounted = Mounted::new(scratch, image, "ro");
-    let mut seen = from_host(mounted.path());
-    add_host_attributes(mounted.path(), &mut seen);
+    let seen = all_from_host(mounted.path());
     let mut want = tree.clone();
     let all: Vec<(ImgPath, Node)> = tree.walk().map(|it| (it.0, it.1.clone())).collect();
     for (at, node) in all {

@@ -108,6 +108,12 @@ pub fn must(package: &str, tool: &str, args: &[&str]) -> String {
     text
 }
 
+/// Asks `debugfs` something of a volume.
+pub fn debugfs(image: &Path, command: &str) -> String {
+    let image = image.to_str().unwrap();
+    must("e2fsprogs", "debugfs", &["-R", command, image])
+}
+
 /// Asserts that `e2fsck` has nothing to say, from the superblock at the front and from a backup.
 pub fn fsck(image: &Path, backup: Option<(u64, u32)>) {
     let image = image.to_str().unwrap();

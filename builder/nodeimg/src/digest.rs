@@ -1,11 +1,20 @@
 //! SHA-256 as the name of bytes, and what is derived from it: identifiers that must be new but never random.
 
+mod hasher;
+
 use crate::error::Error;
 use fstree::{ReadAt, SourceName};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+
+pub(crate) use hasher::Hasher;
+
+/// Bytes that are hashed at once.
+const PIECE: u64 = 1 << 20;
+/// Bytes from which on one thread reads while another hashes.
+const WORTH_A_THREAD: u64 = 16 << 20;
 
 /// SHA-256 of some bytes, and their name.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -19,16 +28,27 @@ impl Digest {
 
     /// Returns the digest of everything a source holds.
     pub fn of_source(source: &dyn ReadAt) -> io::Result<Self> {
-        let mut hash = Sha256::new();
-        let mut buf = vec![0; 1 << 20];
-        let mut at = 0;
-        while at < source.size() {
-            let n = usize::try_from((source.size() - at).min(1 << 20)).expect("at most 1 MiB");
-            source.read_exact_at(&mut buf[..n], at)?;
-            hash.update(&buf[..n]);
-            at += n as u64;
+        let (mut buf, mut at) = (Vec::new(), 0);
+        // Fills the buffer with the next bytes; says whether there were any.
+        let mut next = |buf: &mut Vec<u8>| {
+            let n = (source.size() - at).min(PIECE);
+            buf.resize(usize::try_from(n).unwrap_or(0), 0);
+            source.read_exact_at(buf, at)?;
+            at += n;
+            Ok::<_, io::Error>(n > 0)
+        };
+        if source.size() < WORTH_A_THREAD {
+            let mut hash = Sha256::new();
+            while next(&mut buf)? {
+                hash.update(&buf);
+            }
+            return Ok(Self(hash.finalize().into()));
         }
-        Ok(Self(hash.finalize().into()))
+        let hasher = Hasher::start();
+        while next(&mut buf)? {
+            buf = hasher.take(buf)?;
+        }
+        hasher.finish()
     }
 
     /// Returns a digest made elsewhere.
@@ -111,6 +131,17 @@ impl FromStr for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_of_any_length_has_the_digest_of_its_bytes() {
+        let all: Vec<u8> = (0..(17u32 << 20) + 5)
+            .map(|it| (it / 7).to_le_bytes()[0])
+            .collect();
+        for len in [0, 1, 1 << 20, (1 << 20) + 1, 16 << 20, all.len()] {
+            let source = all[..len].to_vec();
+            assert_eq!(Digest::of_source(&source).unwrap(), Digest::of(&source));
+        }
+    }
 
     #[test]
     fn text_and_back() {

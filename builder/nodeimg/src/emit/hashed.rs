@@ -1,19 +1,13 @@
 //! Bytes written one after the other to a place, and their SHA-256, which a thread of its own takes.
 //!
 //! One thread that did both would be the slowest of a build whose grains are remembered: all it does is hand bytes on.
-//! What is written goes to the hasher and comes back empty, so a few buffers are all the memory there is to it.
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use fstree::WriteAt;
-use sha2::{Digest as _, Sha256};
 use std::io;
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::thread::{self, JoinHandle};
 
 /// So much is written at once: grains are small, and every write is a call of the kernel.
 const BUFFER: usize = 1 << 20;
-/// Buffers that wait for the hasher: more would hide no more.
-const WAITING: usize = 2;
 
 /// A place that is written from some offset on.
 pub(super) struct Hashed<'a> {
@@ -29,7 +23,7 @@ impl<'a> Hashed<'a> {
         Self {
             out,
             at,
-            buffer: empty(),
+            buffer: Vec::with_capacity(2 * BUFFER),
             hasher: Hasher::start(),
         }
     }
@@ -52,6 +46,7 @@ impl<'a> Hashed<'a> {
         self.out.write_all_at(&self.buffer, self.at)?;
         self.at += self.buffer.len() as u64;
         self.buffer = self.hasher.take(std::mem::take(&mut self.buffer))?;
+        self.buffer.clear();
         Ok(())
     }
 }
@@ -68,58 +63,6 @@ impl io::Write for Hashed<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.drain()
     }
-}
-
-/// The thread that hashes. It ends when its line is dropped, finished or not.
-struct Hasher {
-    full: SyncSender<Vec<u8>>,
-    emptied: Receiver<Vec<u8>>,
-    thread: JoinHandle<Digest>,
-}
-
-impl Hasher {
-    fn start() -> Self {
-        let (full, todo) = mpsc::sync_channel(WAITING);
-        let (done, emptied) = mpsc::channel();
-        let thread = thread::spawn(move || hash(&todo, &done));
-        Self {
-            full,
-            emptied,
-            thread,
-        }
-    }
-
-    /// Hands over the next bytes, and returns an empty buffer.
-    fn take(&self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        self.full.send(bytes).map_err(|_| ended())?;
-        Ok(self.emptied.try_recv().unwrap_or_else(|_| empty()))
-    }
-
-    fn finish(self) -> io::Result<Digest> {
-        drop(self.full);
-        self.thread.join().map_err(|_| ended())
-    }
-}
-
-fn hash(todo: &Receiver<Vec<u8>>, done: &Sender<Vec<u8>>) -> Digest {
-    let mut hash = Sha256::new();
-    for mut bytes in todo {
-        hash.update(&bytes);
-        bytes.clear();
-        // Nobody needs it any more after the last bytes.
-        done.send(bytes).ok();
-    }
-    Digest::from_bytes(hash.finalize().into())
-}
-
-/// Returns a buffer with room for what is written at once and for what one write may add.
-fn empty() -> Vec<u8> {
-    Vec::with_capacity(2 * BUFFER)
-}
-
-/// The thread panicked, which only a broken promise of SHA-256's library could make it do.
-fn ended() -> io::Error {
-    io::Error::other("the thread that takes the digest ended")
 }
 
 #[cfg(test)]

@@ -83,6 +83,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
                 file_name: "disk.vmdk".to_owned(),
                 effort: level.map_or(Effort::ByContent, Effort::Level),
                 cache: None,
+                ready: None,
             };
             println!(
                 "{:?}",

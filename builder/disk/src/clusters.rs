@@ -82,14 +82,25 @@ impl<M: ClusterMap> Clustered<M> {
     }
 
     fn unpack(&self, index: u64, at: u64, most: usize, out: &mut [u8]) -> Result<(), Error> {
+        let mut packed = Vec::new();
+        self.append_packed((index, at, most), &mut packed)?;
+        self.map.unpack(index, at, &packed, out)
+    }
+
+    /// Appends the compressed form of a cluster, and what follows it, to `packed`: its number, where it is, the most that it takes.
+    pub(crate) fn append_packed(
+        &self,
+        (index, at, most): (u64, u64, usize),
+        packed: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         let left =
             usize::try_from(self.map.source().size().saturating_sub(at)).unwrap_or(usize::MAX);
-        let mut packed = vec![0; most.min(left)];
+        let start = packed.len();
+        packed.resize(start + most.min(left), 0);
         self.map
             .source()
-            .read_exact_at(&mut packed, at)
-            .map_err(Error::io(format!("reading cluster {index}")))?;
-        self.map.unpack(index, at, &packed, out)
+            .read_exact_at(&mut packed[start..], at)
+            .map_err(Error::io(format!("reading cluster {index}")))
     }
 }
 

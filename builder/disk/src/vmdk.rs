@@ -17,7 +17,7 @@ mod read;
 mod write;
 
 pub use effort::Effort;
-pub use grains::{Found, GrainCache, GrainKey, fingerprint};
+pub use grains::{AtHand, Found, GRAIN, GrainCache, GrainKey, Ready, fingerprint};
 pub use read::{OpenExtent, nothing_else, open, open_with};
 pub use write::{VmdkOptions, VmdkStats, write_stream};
 

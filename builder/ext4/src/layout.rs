@@ -116,13 +116,17 @@ pub fn minimum_size(tree: &FileTree, options: &Options, slack: u64) -> u64 {
         Err(Error::NoSpace { .. }) => return LARGEST,
         _ => {}
     }
+    // No less can do, for a larger volume has larger tables.
+    let whole_mib = |blocks: u64| (blocks.saturating_mul(block) / MIB * MIB).max(MIB);
     while size < LARGEST {
         let sized = at(size);
         size += match geometry(&sized, demand.inodes).and_then(|it| Fixed::place(it, &sized)) {
             Ok(fixed) => match fixed.missing(&demand, &sized, slack_blocks) {
-                0 if fits(&demand, fixed, &sized, slack_blocks) => return size,
-                // No less can do, for a larger volume has larger tables.
-                missing => (missing * block / MIB * MIB).max(MIB),
+                0 => match unplaced(&demand, fixed, &sized, slack_blocks) {
+                    0 => return size,
+                    missing => whole_mib(missing),
+                },
+                missing => whole_mib(missing),
             },
             Err(Error::NoSpace { .. } | Error::Options(_)) => MIB,
             Err(_) => break,
@@ -131,9 +135,17 @@ pub fn minimum_size(tree: &FileTree, options: &Options, slack: u64) -> u64 {
     LARGEST
 }
 
-fn fits(demand: &Demand, fixed: Fixed, options: &Options, slack: u64) -> bool {
+/// Returns at least how many blocks a larger volume must have, seen after all is placed: 0 if nothing is missing.
+fn unplaced(demand: &Demand, fixed: Fixed, options: &Options, slack: u64) -> u64 {
     let wanted = slack + fixed.reserved_blocks(options);
-    place::place(demand, fixed, options).is_ok_and(|it| it.free_blocks() >= wanted)
+    let unused = fixed.unused_blocks(options);
+    let missing = match place::place(demand, fixed, options) {
+        Ok(layout) if layout.free_blocks() >= wanted => return 0,
+        Ok(layout) => wanted - layout.free_blocks(),
+        Err(Error::NoSpace { blocks, .. }) => blocks,
+        Err(_) => 0,
+    };
+    missing.saturating_sub(unused).max(1)
 }
 
 /// Returns what is wrong with the options by themselves.

@@ -33,5 +33,5 @@ pub use features::{Feature, Features};
 pub use hash::{CharSign, HashAlgorithm, NameHash};
 pub use layout::{Layout, layout, minimum_size};
 pub use options::Options;
-pub use read::read;
+pub use read::{read, read_with};
 pub use write::write;

@@ -47,6 +47,9 @@ pub struct Options {
     pub errors: u16,
     /// When it was made: the time of everything that the tree has no time for.
     pub time: Timestamp,
+    /// Bytes of a unit, if files of layer 0 are to begin as far from a unit's start as they do in their source: then units of
+    /// the source that hold files alone come out as they are. Costs the room that the source uses for other things.
+    pub unit: Option<u64>,
 }
 
 impl Options {
@@ -74,6 +77,7 @@ impl Options {
             mount_options: 0xc,
             errors: 1,
             time,
+            unit: None,
         };
         options.growth_blocks = options.blocks_to_grow();
         options

@@ -4,6 +4,7 @@
 //! directories, attributes and long links. What is hostile costs no more than an honest volume of its size: every block of
 //! metadata is taken from a budget, and nothing recurses.
 
+mod ahead;
 mod contents;
 mod fast;
 mod maps;
@@ -17,6 +18,7 @@ use crate::geometry::JOURNAL_INODE;
 use crate::journal;
 use crate::superblock::STATE_VALID;
 use fstree::{FileTree, ReadAt};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use volume::Volume;
 
@@ -28,7 +30,12 @@ const STATE_ERRORS: u16 = 2;
 /// A journal that was not emptied is replayed in memory, over the volume. Fails with [`Error::Unsupported`] on what is
 /// refused by name and with [`Error::Corrupt`] on what contradicts itself.
 pub fn read(volume: Arc<dyn ReadAt>) -> Result<(FileTree, Facts), Error> {
-    let mut volume = Volume::open(volume)?;
+    read_with(volume, NonZeroUsize::MIN)
+}
+
+/// Like [`read`], with so many threads that read the volume: of use if that is work, as in a compressed image.
+pub fn read_with(volume: Arc<dyn ReadAt>, jobs: NonZeroUsize) -> Result<(FileTree, Facts), Error> {
+    let mut volume = Volume::open(volume, jobs)?;
     let mut journal_blocks = 0;
     let mut changes = Vec::new();
     if volume.superblock.features.has(Feature::HAS_JOURNAL) && volume.superblock.journal_device == 0
@@ -36,7 +43,7 @@ pub fn read(volume: Arc<dyn ReadAt>) -> Result<(FileTree, Facts), Error> {
         let (inode, map) = volume.one_map(JOURNAL_INODE)?;
         journal_blocks = crate::le::short(inode.size / volume.geometry.block());
         if let Some(replayed) = journal::replay(&volume.journal(&map)?, &volume.source)? {
-            volume = Volume::open(replayed.volume)?;
+            volume = Volume::open(replayed.volume, jobs)?;
             changes = replayed.changes;
         }
     } else if volume.superblock.features.has(Feature::RECOVER) {

@@ -290,6 +290,84 @@ fn the_base_is_laid_out_in_its_source_s_order() {
     assert!(place(79) < place(40) && place(40) < place(2));
 }
 
+/// Where files of a base are in their source: block and length in blocks. The gaps are directories and what was removed.
+const SEATS: [(u64, u64); 9] = [
+    (3, 5),
+    (8, 1),
+    (9, 40),
+    (52, 3),
+    (60, 200),
+    (260, 1),
+    (263, 1),
+    (300, 2000),
+    (2301, 30),
+];
+
+/// Returns a base of those files, without the one that is named, and what its volume of units of 64 KiB holds.
+fn seated(without: Option<usize>, blocks: u32) -> (Vec<u8>, Vec<u64>) {
+    let block = u64::from(blocks);
+    let source: Arc<dyn ReadAt> = Arc::new(noise(usize::try_from(2400 * block).unwrap(), 3));
+    let mut tree = empty();
+    for (n, (at, len)) in SEATS.iter().enumerate() {
+        if Some(n) != without {
+            let content = Content::range(source.clone(), at * block, len * block - 7);
+            put(&mut tree, &format!("/{n}"), FileKind::Regular(content));
+        }
+    }
+    let options = Options {
+        block_size: blocks,
+        growth_blocks: 64,
+        unit: Some(65536),
+        ..options(0)
+    };
+    let size = ext4::minimum_size(&tree, &options, MIB);
+    let (layout, volume) = make(&tree, &Options { size, ..options });
+    let scratch = Scratch::new();
+    fsck(&scratch.save("seated", &volume), None);
+    let layout = layout.to_string();
+    let lines = layout.lines().filter(|it| it.starts_with("file "));
+    let mut places: Vec<u64> = lines.map(|it| runs_of(it)[0].1).collect();
+    if let Some(n) = without {
+        places.insert(n, 0);
+    }
+    (
+        bytes(&volume, 0, usize::try_from(volume.size()).unwrap()),
+        places,
+    )
+}
+
+#[test]
+fn files_of_the_base_keep_their_places_in_units() {
+    for blocks in [1024_u32, 4096] {
+        let unit = 65536 / u64::from(blocks);
+        let (volume, places) = seated(None, blocks);
+        for ((at, _), place) in SEATS.iter().zip(&places) {
+            assert_eq!(at % unit, place % unit, "{places:?}");
+        }
+        // Neighbours in the source are neighbours, and gaps of less than a unit are as wide.
+        for (n, pair) in SEATS.windows(2).enumerate() {
+            let gap = pair[1].0 - pair[0].0 - pair[0].1;
+            let found = places[n + 1] - places[n] - pair[0].1;
+            assert_eq!(found, gap % unit, "after file {n}");
+        }
+        // A unit of the source that files fill comes out as it is.
+        let source = noise(usize::try_from(2400 * u64::from(blocks)).unwrap(), 3);
+        let whole = |first: u64| {
+            let at = usize::try_from(first * u64::from(blocks)).unwrap();
+            volume.chunks(65536).any(|it| it == &source[at..at + 65536])
+        };
+        assert!(whole(unit * (320_u64.div_ceil(unit))));
+        // Without a file that is smaller than a unit, all others are where they were.
+        let (_, fewer) = seated(Some(1), blocks);
+        for (n, (place, before)) in fewer.iter().zip(&places).enumerate() {
+            assert!(
+                n == 1 || place == before,
+                "file {n}: {before}, then {place}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_order_in_which_a_tree_was_made_does_not_matter() {
     let names: Vec<String> = (0..300).map(|i| format!("/file {}", i * 7 % 300)).collect();

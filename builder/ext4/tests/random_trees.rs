@@ -85,6 +85,7 @@ fn options(rng: &mut Rng, model: &Model) -> Options {
         reserved_per_million: *rng.pick(&[0, 50_000]),
         mount_options: 0xc,
         errors: *rng.pick(&[1, 2, 3]),
+        unit: *rng.pick(&[None, None, Some(8192), Some(65536)]),
         ..Options::new(0, UUID, TIME)
     };
     let most = if features.has(Feature::RESIZE_INODE) {

@@ -15,7 +15,7 @@ mod tarball;
 mod units;
 
 use crate::error::{Error, Result, input};
-use crate::open::OpenDisk;
+use crate::open::{Clusters, OpenDisk};
 use crate::plan::{Plan, Step};
 use crate::volumes::{self, Volume};
 use crate::want::Blobs;
@@ -43,6 +43,7 @@ pub enum Event<'a> {
 /// The image while it is made.
 struct Work<'a> {
     base: OpenDisk,
+    clusters: Option<Clusters>,
     root: Volume<ext4::Facts>,
     boot: Option<Volume<fat::Facts>>,
     packages: packages::Packages,
@@ -88,7 +89,8 @@ fn start<'a>(plan: &Plan, blobs: &'a dyn Blobs, jobs: NonZeroUsize) -> Result<Wo
         return Err(Error::input("a plan begins with its base"));
     };
     let base = crate::open::input(*digest, blobs, jobs)?;
-    let root = volumes::root(&base, root_label)?;
+    let clusters = Clusters::of(&base, *digest);
+    let root = volumes::root(&base, root_label, jobs)?;
     let boot = boot_label
         .as_ref()
         .map(|label| volumes::boot(&base, label))
@@ -97,6 +99,7 @@ fn start<'a>(plan: &Plan, blobs: &'a dyn Blobs, jobs: NonZeroUsize) -> Result<Wo
     let packages = packages::Packages::open(&root.tree, *arch, time)?;
     Ok(Work {
         base,
+        clusters,
         root,
         boot,
         packages,

@@ -10,6 +10,7 @@ mod grains;
 mod hashed;
 mod ova;
 mod ovf;
+mod ready;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -22,9 +23,10 @@ use crate::profile::Format;
 use disk::compress::Compression;
 use disk::raw::DataMap;
 use disk::table::SectorSize;
-use disk::vmdk::{Effort, GrainCache, VmdkOptions};
+use disk::vmdk::{Effort, GrainCache, Ready, VmdkOptions};
 use fstree::WriteAt;
 use grains::Grains;
+use ready::BaseClusters;
 use std::num::NonZeroUsize;
 
 pub use sink::{Draft, Sink, Stream};
@@ -104,20 +106,16 @@ pub fn emit<S: Sink>(
                 .machine
                 .as_ref()
                 .ok_or_else(|| Error::input("the profile describes no machine for an appliance"))?;
-            let grains = remembered(image, sink)?;
-            let (size, sha256) = appliance::write(
-                image,
-                (plan, machine),
-                target,
-                (&draft, grains.as_ref()),
-                progress,
-            )?;
+            let (grains, ready) = (remembered(image, sink)?, ready(image));
+            let options = vmdk_options(image, target.name, grains.as_ref(), ready.as_ref());
+            let (size, sha256) =
+                appliance::write(image, (plan, machine), target, (&draft, &options), progress)?;
             (size, Some(sha256))
         }
         Format::Vmdk => {
             let mut out = Stream::new(&draft);
-            let grains = remembered(image, sink)?;
-            let options = vmdk_options(image, target.name, grains.as_ref());
+            let (grains, ready) = (remembered(image, sink)?, ready(image));
+            let options = vmdk_options(image, target.name, grains.as_ref(), ready.as_ref());
             disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress)
                 .map_err(world(broken.as_str()))?;
             let (size, sha256) = out.finish().map_err(world(broken.as_str()))?;
@@ -229,8 +227,19 @@ fn remembered<'a, S: Sink>(image: &'a Image, sink: &'a S) -> Result<Option<Grain
         .transpose()
 }
 
+/// Returns the grains that the image's base has compressed.
+fn ready(image: &Image) -> Option<BaseClusters<'_>> {
+    let clusters = image.clusters.as_ref()?;
+    Some(BaseClusters::new(&image.disk, clusters))
+}
+
 /// Returns the options of a disk's VMDK; its identifiers come from the plan.
-fn vmdk_options<'a>(image: &Image, name: &str, grains: Option<&'a Grains<'_>>) -> VmdkOptions<'a> {
+fn vmdk_options<'a>(
+    image: &Image,
+    name: &str,
+    grains: Option<&'a Grains<'_>>,
+    ready: Option<&'a BaseClusters<'_>>,
+) -> VmdkOptions<'a> {
     let cid = image.plan.uuid("vmdk cid");
     VmdkOptions {
         uuid: uuid_text(image.plan.uuid("vmdk")),
@@ -238,6 +247,7 @@ fn vmdk_options<'a>(image: &Image, name: &str, grains: Option<&'a Grains<'_>>) -
         file_name: format!("{name}.vmdk"),
         effort: EFFORT,
         cache: grains.map(|it| it as &dyn GrainCache),
+        ready: ready.map(|it| it as &dyn Ready),
     }
 }
 

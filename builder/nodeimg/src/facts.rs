@@ -28,7 +28,7 @@ pub fn inspect(
     jobs: NonZeroUsize,
 ) -> Result<BaseFacts> {
     let disk = crate::open::input(digest, blobs, jobs)?;
-    let root = volumes::root(&disk, &base.root_label)?;
+    let root = volumes::root(&disk, &base.root_label, jobs)?;
     let path = ImgPath::new("/var/lib/dpkg/status").expect("a constant path");
     let status = root
         .tree

@@ -3,10 +3,11 @@
 use crate::digest::Digest;
 use crate::error::{Result, input as user_input};
 use crate::want::Blobs;
+use disk::qcow2::Qcow2;
 use disk::table::{self, Table};
-use disk::vmdk::OpenExtent;
+use disk::vmdk::{GRAIN, OpenExtent};
 use disk::{Error as DiskError, Format};
-use fstree::{Named, ReadAt};
+use fstree::{Named, ReadAt, SourceName};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -23,6 +24,25 @@ pub(crate) struct OpenDisk {
     pub(crate) disk: Arc<dyn ReadAt>,
     /// Its partitions.
     pub(crate) table: Table,
+    /// The image that it is in, if that is a qcow2.
+    pub(crate) qcow2: Option<Arc<Qcow2>>,
+}
+
+/// Clusters that are as large as a VMDK's grains, of a disk whose bytes are known by a name.
+pub(crate) struct Clusters {
+    pub(crate) name: SourceName,
+    pub(crate) image: Arc<Qcow2>,
+}
+
+impl Clusters {
+    /// Returns the clusters of an input's disk, if it has such.
+    pub(crate) fn of(disk: &OpenDisk, digest: Digest) -> Option<Self> {
+        let image = disk.qcow2.clone()?;
+        (image.cluster_bytes() == GRAIN).then(|| Self {
+            name: name(digest),
+            image,
+        })
+    }
 }
 
 /// Opens an input that the host has verified, and that is complete in itself, as everything that a lock names is; its bytes
@@ -30,9 +50,14 @@ pub(crate) struct OpenDisk {
 pub(crate) fn input(digest: Digest, blobs: &dyn Blobs, jobs: NonZeroUsize) -> Result<OpenDisk> {
     let (source, what) = (blobs.open(digest)?, format!("image sha256:{digest}"));
     let alone = &mut disk::vmdk::nothing_else;
-    let OpenDisk { disk, table } = open(source, &what, || Ok(digest), blobs, jobs, alone)?;
-    let disk = Arc::new(Named::new(disk, digest.source_name("disk")));
-    Ok(OpenDisk { disk, table })
+    let opened = open(source, &what, || Ok(digest), blobs, jobs, alone)?;
+    let disk = Arc::new(Named::new(opened.disk, name(digest)));
+    Ok(OpenDisk { disk, ..opened })
+}
+
+/// Returns the name by which the bytes of an input's disk are known.
+fn name(digest: Digest) -> SourceName {
+    digest.source_name("disk")
 }
 
 /// Opens an image, which messages call `what`; a compressed one is decoded once, and kept by the host under its digest,
@@ -48,6 +73,7 @@ pub(crate) fn open(
     extent: OpenExtent<'_>,
 ) -> Result<OpenDisk> {
     let broken = || user_input(format!("{what} cannot be opened"));
+    let mut qcow2 = None;
     let disk = match disk::sniff(&source).map_err(broken())? {
         Format::Xz | Format::Zst | Format::Gz => {
             blobs.derive(&format!("{}.raw", digest()?), &mut |out| {
@@ -55,19 +81,22 @@ pub(crate) fn open(
                     .map_err(std::io::Error::other)
             })?
         }
-        Format::Raw | Format::Qcow2 | Format::Vmdk => {
-            disk::open_with(source, extent).map_err(|cause| {
-                let elsewhere = matches!(cause, DiskError::Elsewhere { .. });
-                let error = broken()(cause);
-                if elsewhere {
-                    error.help(ONE_FILE)
-                } else {
-                    error
-                }
-            })?
+        Format::Qcow2 => {
+            let image = Arc::new(disk::qcow2::open(source).map_err(broken())?);
+            qcow2 = Some(image.clone());
+            image
         }
+        Format::Raw | Format::Vmdk => disk::open_with(source, extent).map_err(|cause| {
+            let elsewhere = matches!(cause, DiskError::Elsewhere { .. });
+            let error = broken()(cause);
+            if elsewhere {
+                error.help(ONE_FILE)
+            } else {
+                error
+            }
+        })?,
     };
     let sector = table::sector_size(&disk).map_err(broken())?;
     let table = table::read(&disk, sector).map_err(broken())?;
-    Ok(OpenDisk { disk, table })
+    Ok(OpenDisk { disk, table, qcow2 })
 }

@@ -66,7 +66,7 @@ pub fn open(
     )?;
     let mut volumes = Vec::new();
     for (partition, window) in volumes::windows(&disk)? {
-        if let Ok((tree, facts)) = ext4::read(window.clone()) {
+        if let Ok((tree, facts)) = ext4::read_with(window.clone(), jobs) {
             volumes.push(Shelved {
                 partition,
                 kind: "ext4",

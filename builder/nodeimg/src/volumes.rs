@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::open::OpenDisk;
 use fstree::{FileTree, ReadAt, Window};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// A volume taken apart.
@@ -33,10 +34,14 @@ pub(crate) fn windows(disk: &OpenDisk) -> Result<Vec<(u32, Arc<dyn ReadAt>)>> {
 }
 
 /// Finds and reads the ext4 volume with that label.
-pub(crate) fn root(disk: &OpenDisk, label: &str) -> Result<Volume<ext4::Facts>> {
+pub(crate) fn root(
+    disk: &OpenDisk,
+    label: &str,
+    jobs: NonZeroUsize,
+) -> Result<Volume<ext4::Facts>> {
     let mut seen = Vec::new();
     for (partition, window) in windows(disk)? {
-        match ext4::read(window) {
+        match ext4::read_with(window, jobs) {
             Ok((tree, facts)) if facts.label == label.as_bytes() => {
                 return Ok(Volume {
                     partition,

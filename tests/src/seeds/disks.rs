@@ -176,6 +176,7 @@ fn stream_optimized(disk: &dyn ReadAt) -> Vec<u8> {
         file_name: "disk.vmdk".to_owned(),
         effort: vmdk::Effort::ByContent,
         cache: None,
+        ready: None,
     };
     let mut file = Vec::new();
     vmdk::write_stream(disk, &options, ONE, &mut file, &mut |_| {}).expect("memory can be written");

@@ -8,6 +8,7 @@ use super::header::{Header, Method};
 use crate::clusters::{ClusterMap, Clustered, Kept, Place};
 use crate::error::Error;
 use crate::fields::be64;
+use flate2::{Decompress, FlushDecompress, Status};
 use fstree::ReadAt;
 use libdeflater::Decompressor;
 use std::io;
@@ -32,6 +33,8 @@ struct Map {
     l1: Vec<u64>,
     l2: Kept<Vec<u64>>,
     inflaters: Mutex<Vec<Decompressor>>,
+    /// Slower ones, that tell where a stream ends.
+    streams: Mutex<Vec<Decompress>>,
 }
 
 /// An L2 table and where it stands in the image.
@@ -49,6 +52,7 @@ pub fn open(source: Arc<dyn ReadAt>) -> Result<Qcow2, Error> {
         l1,
         l2,
         inflaters: Mutex::default(),
+        streams: Mutex::default(),
     })))
 }
 
@@ -56,6 +60,27 @@ impl Qcow2 {
     /// Returns the bytes of one cluster.
     pub fn cluster_bytes(&self) -> usize {
         self.0.map().cluster_bytes()
+    }
+
+    /// Appends the DEFLATE stream (RFC 1951) that the cluster numbered `index` is stored as to `stream`, and fills `content`,
+    /// which is one cluster long, with its bytes; appends nothing and returns `false` if it is stored otherwise.
+    pub fn deflated(
+        &self,
+        index: u64,
+        stream: &mut Vec<u8>,
+        content: &mut [u8],
+    ) -> Result<bool, Error> {
+        let map = self.0.map();
+        let deflates = matches!(map.header.method, Method::Deflate);
+        let (true, Place::Compressed(at, most)) = (deflates, map.place(index)?) else {
+            return Ok(false);
+        };
+        let start = stream.len();
+        self.0.append_packed((index, at, most), stream)?;
+        // What is damaged is told by whoever reads it.
+        let len = map.inflate_to_end(&stream[start..], content);
+        stream.truncate(start + len.unwrap_or(0));
+        Ok(len.is_some())
     }
 }
 
@@ -178,6 +203,19 @@ impl Map {
         let result = inflater.deflate_decompress(packed, out);
         pool().push(inflater);
         (result.ok()? == out.len()).then_some(())
+    }
+
+    /// Fills `out` with what the stream at the front of `packed` holds, neither more nor less, and returns the stream's length.
+    fn inflate_to_end(&self, packed: &[u8], out: &mut [u8]) -> Option<usize> {
+        let pool = || self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = pool().pop();
+        let mut stream = idle.unwrap_or_else(|| Decompress::new(false));
+        stream.reset(false);
+        let status = stream.decompress(packed, out, FlushDecompress::Finish);
+        let (read, filled) = (stream.total_in(), stream.total_out());
+        pool().push(stream);
+        let whole = matches!(status, Ok(Status::StreamEnd)) && filled == out.len() as u64;
+        usize::try_from(read).ok().filter(|_| whole)
     }
 }
 

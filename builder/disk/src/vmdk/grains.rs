@@ -1,20 +1,22 @@
 //! Grains, the compressed 64 KiB blocks of a streamOptimized VMDK, and the place where known ones are remembered.
 //!
 //! A grain is one zlib stream (RFC 1950). Each is independent of all others and of its place, which is why the same content
-//! need not be compressed twice: a [`GrainCache`] may answer instead. In the file, a grain is a record: its first sector's
+//! need not be compressed twice: a [`GrainCache`] may answer instead, or a source that has it compressed ([`Ready`]). In the file, a grain is a record: its first sector's
 //! number on the disk, its length and the stream, padded to whole sectors. Knows no tables.
 
 use super::SECTOR;
 use super::effort::{Deflate, Effort};
+use super::write::VmdkOptions;
 use crate::chunks::read_runs;
 use crate::error::Error;
 use crate::fields::is_zero;
 use fstree::ReadAt;
+use libdeflater::adler32;
 use std::io;
 use std::ops::Range;
 
 /// Bytes of a grain.
-pub(super) const GRAIN: usize = 64 << 10;
+pub const GRAIN: usize = 64 << 10;
 /// Grains read and compressed as one job.
 pub(super) const CHUNK: usize = 32 * GRAIN;
 
@@ -46,6 +48,34 @@ pub trait GrainCache: Sync {
     /// Is told the compressed form of a grain that was not found; empty says that it is all zeros.
     fn keep(&self, key: &GrainKey, compressed: &[u8]) -> io::Result<()>;
 }
+
+/// What a [`Ready`] has of a grain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AtHand {
+    /// Nothing: it must be read and compressed.
+    Nothing,
+    /// Its bytes, which are to be compressed.
+    Content,
+    /// Its bytes and their compressed form.
+    Stream,
+}
+
+/// A source of grains that need not be compressed, because what the disk is made of has them compressed; called from many threads.
+///
+/// What is ready becomes part of the output, so it may depend on the disk alone, and never on what happens to be there.
+pub trait Ready: Sync {
+    /// Fills `content` with the bytes of the grain at `range` and appends the DEFLATE stream (RFC 1951) that holds exactly these to
+    /// `stream`, or does as much of it as it says.
+    fn at_hand(
+        &self,
+        range: Range<u64>,
+        content: &mut [u8],
+        stream: &mut Vec<u8>,
+    ) -> io::Result<AtHand>;
+}
+
+/// What a zlib stream begins with (RFC 1950): DEFLATE, a window of 32 KiB, of a usual encoder.
+const ZLIB: [u8; 2] = [0x78, 0x9c];
 
 /// Returns what an encoder makes of samples: as long as this stays the same, so does all it makes.
 pub fn fingerprint(effort: Effort) -> Result<Vec<u8>, Error> {
@@ -83,18 +113,38 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Appends the record of the grain at `offset`; `fill` appends its compressed form.
+    /// Appends the record of the grain at `offset`; `fill` appends its compressed form. Returns where that stands.
     fn record(
         &mut self,
         offset: u64,
         fill: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
     ) -> Result<Range<usize>, Error> {
+        let mut data = 0..0;
+        self.found(offset, |out| {
+            data.start = out.len();
+            fill(out)?;
+            data.end = out.len();
+            Ok(Found::Compressed)
+        })?;
+        Ok(data)
+    }
+
+    /// Appends the record of the grain at `offset` if `find` appends its compressed form, and returns what it found.
+    fn found(
+        &mut self,
+        offset: u64,
+        find: impl FnOnce(&mut Vec<u8>) -> Result<Found, Error>,
+    ) -> Result<Found, Error> {
         let start = self.bytes.len();
         let lba = offset / SECTOR;
         self.bytes.extend(lba.to_le_bytes());
         self.bytes.extend([0; 4]);
         let data = self.bytes.len();
-        fill(&mut self.bytes)?;
+        let found = find(&mut self.bytes)?;
+        if found != Found::Compressed {
+            self.bytes.truncate(start);
+            return Ok(found);
+        }
         let end = self.bytes.len();
         let len = u32::try_from(end - data).unwrap_or(u32::MAX);
         self.bytes[start + 8..data].copy_from_slice(&len.to_le_bytes());
@@ -102,14 +152,24 @@ impl Packed {
             .resize(start + (end - start).next_multiple_of(512), 0);
         self.records
             .push((lba, (self.bytes.len() - start) as u64 / SECTOR));
-        Ok(data..end)
+        Ok(found)
     }
+}
+
+/// Where grains are made from.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    disk: &'a dyn ReadAt,
+    ready: Option<&'a dyn Ready>,
 }
 
 /// One thread's buffers and compressor.
 pub(super) struct Packer {
     raw: Vec<u8>,
     found: Vec<u8>,
+    /// One grain and its stream.
+    content: Vec<u8>,
+    stream: Vec<u8>,
     deflate: Deflate,
 }
 
@@ -118,6 +178,8 @@ impl Packer {
         Self {
             raw: vec![0; CHUNK],
             found: Vec::new(),
+            content: vec![0; GRAIN],
+            stream: Vec::new(),
             deflate: Deflate::new(effort),
         }
     }
@@ -127,18 +189,23 @@ impl Packer {
         &mut self,
         disk: &dyn ReadAt,
         chunk: Range<u64>,
-        cache: Option<&dyn GrainCache>,
+        options: &VmdkOptions<'_>,
     ) -> Result<Packed, Error> {
         let mut packed = Packed {
-            bytes: Vec::new(),
+            // Grains rarely grow: one allocation, of which only what is used takes memory.
+            bytes: Vec::with_capacity(CHUNK),
             records: Vec::new(),
             chunk,
         };
-        match cache {
+        let from = Source {
+            disk,
+            ready: options.ready,
+        };
+        match options.cache {
             None => {
-                self.missing(disk, packed.chunk.clone(), &mut packed, |_, _| Ok(()))?;
+                self.missing(from, packed.chunk.clone(), &mut packed, |_, _| Ok(()))?;
             }
-            Some(cache) => self.remembered(disk, cache, &mut packed)?,
+            Some(cache) => self.remembered(from, cache, &mut packed)?,
         }
         Ok(packed)
     }
@@ -146,7 +213,7 @@ impl Packer {
     /// Asks the cache for each grain, and makes those it does not know: neighbours together, as they are read together.
     fn remembered(
         &mut self,
-        disk: &dyn ReadAt,
+        from: Source<'_>,
         cache: &dyn GrainCache,
         packed: &mut Packed,
     ) -> Result<(), Error> {
@@ -155,15 +222,23 @@ impl Packer {
             let looking = || Error::io(format!("looking up the grain at byte {offset}"));
             let grain = offset..(offset + GRAIN as u64).min(packed.chunk.end);
             let Some(key) = cache.key(grain.clone()).map_err(looking())? else {
-                self.make(disk, cache, &mut unknown, packed)?;
+                self.make(from, cache, &mut unknown, packed)?;
                 continue;
             };
+            let find = |out: &mut Vec<u8>| cache.find(&key, out).map_err(looking());
+            if unknown.is_empty() {
+                if packed.found(offset, find)? == Found::Unknown {
+                    unknown.push((grain, key));
+                }
+                continue;
+            }
+            // Those before it, which are made together, come first.
             self.found.clear();
-            match cache.find(&key, &mut self.found).map_err(looking())? {
+            match find(&mut self.found)? {
                 Found::Unknown => unknown.push((grain, key)),
-                Found::Zero => self.make(disk, cache, &mut unknown, packed)?,
+                Found::Zero => self.make(from, cache, &mut unknown, packed)?,
                 Found::Compressed => {
-                    self.make(disk, cache, &mut unknown, packed)?;
+                    self.make(from, cache, &mut unknown, packed)?;
                     packed.record(offset, |out| {
                         out.extend_from_slice(&self.found);
                         Ok(())
@@ -171,13 +246,13 @@ impl Packer {
                 }
             }
         }
-        self.make(disk, cache, &mut unknown, packed)
+        self.make(from, cache, &mut unknown, packed)
     }
 
     /// Makes grains that lie side by side, and gives them to the cache.
     fn make(
         &mut self,
-        disk: &dyn ReadAt,
+        from: Source<'_>,
         cache: &dyn GrainCache,
         unknown: &mut Vec<(Range<u64>, GrainKey)>,
         packed: &mut Packed,
@@ -191,7 +266,7 @@ impl Packer {
             let kept = cache.keep(key, bytes);
             kept.map_err(Error::io(format!("remembering the grain at byte {offset}")))
         };
-        self.missing(disk, range, packed, |offset, bytes| {
+        self.missing(from, range, packed, |offset, bytes| {
             // Grains that are passed by are holes.
             while let Some((grain, key)) = keys.next_if(|(grain, _)| grain.start <= offset) {
                 let own = if grain.start == offset { bytes } else { &[] };
@@ -202,13 +277,56 @@ impl Packer {
         keys.try_for_each(|(grain, key)| keep(&key, grain.start, &[]))
     }
 
-    /// Reads `range` and compresses its grains; `made` is told each one's offset and compressed form.
+    /// Makes the grains of `range`; `made` is told each one's offset and compressed form.
     fn missing(
+        &mut self,
+        from: Source<'_>,
+        range: Range<u64>,
+        packed: &mut Packed,
+        mut made: impl FnMut(u64, &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(ready) = from.ready else {
+            return self.compressed(from.disk, range, packed, &mut made);
+        };
+        let mut start = range.start;
+        for offset in range.clone().step_by(GRAIN) {
+            let grain = offset..(offset + GRAIN as u64).min(range.end);
+            let end = grain.end;
+            self.stream.clear();
+            let content = &mut self.content;
+            let at_hand = ready.at_hand(grain, content, &mut self.stream);
+            let at_hand =
+                at_hand.map_err(Error::io(format!("taking the grain at byte {offset}")))?;
+            if at_hand == AtHand::Nothing {
+                continue;
+            }
+            self.compressed(from.disk, start..offset, packed, &mut made)?;
+            start = end;
+            if is_zero(&self.content) {
+                made(offset, &[])?;
+                continue;
+            }
+            let data = packed.record(offset, |out| {
+                if at_hand == AtHand::Content {
+                    return self.deflate.append(&self.content, out);
+                }
+                out.extend(ZLIB);
+                out.extend_from_slice(&self.stream);
+                out.extend(adler32(&self.content).to_be_bytes());
+                Ok(())
+            })?;
+            made(offset, &packed.bytes[data])?;
+        }
+        self.compressed(from.disk, start..range.end, packed, &mut made)
+    }
+
+    /// Reads `range` and compresses its grains; `made` is told each one's offset and compressed form.
+    fn compressed(
         &mut self,
         disk: &dyn ReadAt,
         range: Range<u64>,
         packed: &mut Packed,
-        mut made: impl FnMut(u64, &[u8]) -> Result<(), Error>,
+        made: &mut impl FnMut(u64, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let runs = read_runs(disk, &range, GRAIN as u64, &mut self.raw).map_err(Error::io(
             format!("reading the disk at byte {}", range.start),

@@ -6,7 +6,7 @@
 
 use super::descriptor::Stream;
 use super::effort::Effort;
-use super::grains::{CHUNK, GRAIN, GrainCache, Packed, Packer};
+use super::grains::{CHUNK, GRAIN, GrainCache, Packed, Packer, Ready};
 use super::header::Header;
 use super::{AT_END, FLAG_COMPRESSED, FLAG_MARKERS, FORMAT, SECTOR};
 use crate::chunks::Chunks;
@@ -45,6 +45,8 @@ pub struct VmdkOptions<'a> {
     pub effort: Effort,
     /// Where compressed grains are remembered.
     pub cache: Option<&'a dyn GrainCache>,
+    /// Grains that need not be compressed.
+    pub ready: Option<&'a dyn Ready>,
 }
 
 impl std::fmt::Debug for VmdkOptions<'_> {
@@ -84,7 +86,7 @@ pub fn write_stream(
         jobs,
         || chunks.next(),
         || Packer::new(options.effort),
-        |packer, chunk| packer.chunk(disk, chunk, options.cache),
+        |packer, chunk| packer.chunk(disk, chunk, options),
         |packed| {
             stream.append(&packed)?;
             progress(packed.chunk.end);

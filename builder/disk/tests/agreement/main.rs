@@ -8,5 +8,6 @@
 mod containers;
 mod hostile;
 mod qcow2;
+mod ready;
 mod tables;
 mod tools;

@@ -2,7 +2,9 @@
 
 use crate::tools::{bytes, run};
 use disk::qcow2;
+use flate2::bufread::DeflateDecoder;
 use fstree::ReadAt;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io};
@@ -31,8 +33,9 @@ fn tool(folder: &Path, name: &str, arguments: &[&str]) {
     run(name, &arguments, "qemu-utils");
 }
 
-/// Checks that an image reads as `expected`, whole and by its data alone.
-fn check(image: &Path, expected: &[u8], what: &str) -> io::Result<()> {
+/// Checks that an image reads as `expected`, whole, by its data alone, and by the streams of those clusters that are such;
+/// returns how many those are.
+fn check(image: &Path, expected: &[u8], what: &str) -> io::Result<usize> {
     let source: Arc<dyn ReadAt> = Arc::new(fs::read(image)?);
     let disk = qcow2::open(source).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(disk.size(), expected.len() as u64, "{what}");
@@ -47,7 +50,24 @@ fn check(image: &Path, expected: &[u8], what: &str) -> io::Result<()> {
         at = data.end;
     }
     assert!(by_data == expected, "{what}: its holes hide data");
-    Ok(())
+    let (mut content, mut streams) = (vec![0xee; disk.cluster_bytes()], 0);
+    for (index, cluster) in (0..).zip(expected.chunks(content.len())) {
+        let mut stream = b"before".to_vec();
+        if !disk.deflated(index, &mut stream, &mut content).unwrap() {
+            assert_eq!(stream, b"before", "{what}");
+            continue;
+        }
+        let (whole, past) = content.split_at(cluster.len());
+        assert!(whole == cluster, "{what}: cluster {index} differs");
+        assert!(past.iter().all(|it| *it == 0), "{what}");
+        // Another decoder finds the end where we did.
+        let mut inflated = Vec::new();
+        let mut rest = &stream[6..];
+        DeflateDecoder::new(&mut rest).read_to_end(&mut inflated)?;
+        assert!(inflated == content && rest.is_empty(), "{what}");
+        streams += 1;
+    }
+    Ok(streams)
 }
 
 #[test]
@@ -71,7 +91,9 @@ fn every_cluster_size_reads_plain_and_compressed_in_both_versions() -> io::Resul
             }
             arguments.extend(["@raw", "@image"]);
             tool(folder.path(), "qemu-img", &arguments);
-            check(&image, &expected, &format!("{kind} {options}"))?;
+            let streams = check(&image, &expected, &format!("{kind} {options}"))?;
+            let deflated = kind == "packed" && !options.contains("zstd");
+            assert_eq!(streams > 0, deflated, "{kind} {options}: {streams} streams");
         }
     }
     Ok(())
@@ -146,5 +168,6 @@ fn clusters_of_zeros_read_as_zeros_with_and_without_a_place() -> io::Result<()> 
             "3M",
         ],
     );
-    check(&image, &vec![0; 3 << 20], "preallocated")
+    check(&image, &vec![0; 3 << 20], "preallocated")?;
+    Ok(())
 }

@@ -80,6 +80,7 @@ pub(crate) fn vmdk_options() -> VmdkOptions<'static> {
         file_name: "disk.vmdk".to_owned(),
         effort: Effort::ByContent,
         cache: None,
+        ready: None,
     }
 }
 

@@ -43,11 +43,20 @@ pub(super) struct LayerDemand {
     pub(super) xattr_files: Vec<usize>,
     /// Links too long for their inodes.
     pub(super) links: Vec<usize>,
-    /// Files and their runs of blocks: first in the file, number.
-    pub(super) files: Vec<(usize, Vec<(u32, u32)>)>,
+    pub(super) files: Vec<FileDemand>,
     /// Directories and files that get inodes here.
     pub(super) dir_inodes: Vec<usize>,
     pub(super) file_inodes: Vec<usize>,
+}
+
+/// What one file needs.
+pub(super) struct FileDemand {
+    /// Its number.
+    pub(super) file: usize,
+    /// Runs of blocks: first in the file, number.
+    pub(super) runs: Vec<(u32, u32)>,
+    /// Where its data begins in its source, in bytes, if it has one.
+    pub(super) from: Option<u64>,
 }
 
 impl Demand {
@@ -83,7 +92,6 @@ impl Demand {
                     .push((n, blocks));
             }
         }
-        let mut sources: BTreeMap<usize, Option<u64>> = BTreeMap::new();
         for (n, entry) in census.files.iter().enumerate() {
             let meta = &entry.file.meta;
             let layer = layers.entry(meta.layer).or_default();
@@ -104,8 +112,11 @@ impl Demand {
                     if let Ok(runs) = &runs
                         && !runs.is_empty()
                     {
-                        sources.insert(n, content.first_offset());
-                        layer.files.push((n, runs.clone()));
+                        layer.files.push(FileDemand {
+                            file: n,
+                            runs: runs.clone(),
+                            from: content.first_offset(),
+                        });
                     }
                     runs.map(|_| ())
                 }
@@ -124,7 +135,7 @@ impl Demand {
             checked.map_err(|it| census.file_error(n, it))?;
         }
         if let Some(base) = layers.get_mut(&Layer(0)) {
-            base.files.sort_by_key(|(n, _)| (sources[n], *n));
+            base.files.sort_by_key(|it| (it.from, it.file));
         }
         let made = u64::from(make_lost_found);
         let inodes = u64::from(FIRST_INODE - 1)
@@ -148,7 +159,7 @@ impl Demand {
             let files: u64 = it
                 .files
                 .iter()
-                .flat_map(|it| &it.1)
+                .flat_map(|it| &it.runs)
                 .map(|it| u64::from(it.1))
                 .sum();
             dirs + files + long(it.xattr_dirs.len() + it.xattr_files.len() + it.links.len())
@@ -157,7 +168,7 @@ impl Demand {
             .layers
             .values()
             .flat_map(|it| &it.files)
-            .map(|it| node_blocks(it.1.len(), 4096))
+            .map(|it| node_blocks(it.runs.len(), 4096))
             .sum();
         self.layers.values().map(layer).sum::<u64>() + nodes
     }

@@ -174,9 +174,14 @@ impl Fixed {
             + made
             + slack
             + self.reserved_blocks(options);
-        // A larger volume may use what is too little for a last group here, and round its tables up less.
-        let unused = options.size / self.geometry.block() - self.geometry.blocks;
-        wanted.saturating_sub(free + unused + u64::from(self.geometry.groups()))
+        wanted.saturating_sub(free + self.unused_blocks(options))
+    }
+
+    /// Returns the blocks that a larger volume may use and this one does not: what is too little for a last group, and those by
+    /// which it rounds its tables up less.
+    pub(super) fn unused_blocks(&self, options: &Options) -> u64 {
+        options.size / self.geometry.block() - self.geometry.blocks
+            + u64::from(self.geometry.groups())
     }
 
     /// Returns the number of blocks that only root may fill.

@@ -9,12 +9,15 @@ use crate::features::Feature;
 use crate::geometry::{JOURNAL_INODE, ROOT_INODE};
 use crate::le::short;
 use crate::options::Options;
+use fstree::Layer;
 use std::ops::Range;
 
 /// Free blocks, given out in order.
 struct Space {
     free: Vec<Range<u64>>,
     next: usize,
+    /// Runs that were passed over, and stay free.
+    passed: Vec<Range<u64>>,
     /// Blocks that were asked for when none was left.
     missing: u64,
 }
@@ -31,6 +34,7 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
     let mut space = Space {
         free: [free, late].concat(),
         next: 0,
+        passed: Vec::new(),
         missing: 0,
     };
     let resize_block = options
@@ -41,16 +45,16 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
         let blocks = short(lost_found_blocks(block_size));
         Place {
             inode: FIRST_INODE,
-            ..space.file(&[(0, blocks)], block_size)
+            ..space.file(&[(0, blocks)], None, block_size)
         }
     });
-    let (dirs, files) = place_layers(demand, &mut space, block_size);
+    let (dirs, files) = place_layers(demand, &mut space, options);
     // Last, for its length depends on the volume's, and there is nothing in it.
     let journal = match journal_blocks(options, geometry.blocks)? {
         0 => None,
         blocks => Some(Place {
             inode: JOURNAL_INODE,
-            ..space.file(&[(0, blocks)], block_size)
+            ..space.file(&[(0, blocks)], None, block_size)
         }),
     };
     let mut layout = Layout {
@@ -75,17 +79,19 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
     }
     number(demand, &mut layout);
     layout.free = space.free.split_off(space.next);
+    layout.free.append(&mut space.passed);
     layout.free.sort_unstable_by_key(|it| it.start);
     Ok(layout)
 }
 
-fn place_layers(demand: &Demand, space: &mut Space, block_size: u32) -> (Vec<Place>, Vec<Place>) {
+fn place_layers(demand: &Demand, space: &mut Space, options: &Options) -> (Vec<Place>, Vec<Place>) {
+    let block_size = options.block_size;
     let mut dirs = vec![Place::default(); demand.dirs];
     let mut files = vec![Place::default(); demand.files];
-    for layer in demand.layers.values() {
+    for (number, layer) in &demand.layers {
         for (n, blocks) in &layer.dir_blocks {
             let have: u32 = dirs[*n].extents.iter().map(|it| it.len).sum();
-            space.extend(&mut dirs[*n].extents, have, *blocks);
+            space.extend(&mut dirs[*n].extents, have, *blocks, None);
         }
         for n in &layer.xattr_dirs {
             dirs[*n].xattr_block = Some(space.block());
@@ -94,12 +100,14 @@ fn place_layers(demand: &Demand, space: &mut Space, block_size: u32) -> (Vec<Pla
             files[*n].xattr_block = Some(space.block());
         }
         for n in &layer.links {
-            space.extend(&mut files[*n].extents, 0, 1);
+            space.extend(&mut files[*n].extents, 0, 1, None);
         }
-        for (n, runs) in &layer.files {
-            let Place { extents, nodes, .. } = space.file(runs, block_size);
-            files[*n].extents = extents;
-            files[*n].nodes = nodes;
+        let unit = options.unit.filter(|_| *number == Layer(0));
+        for demand in &layer.files {
+            let seat = unit.and_then(|unit| Seat::of(demand.from?, unit, block_size));
+            let Place { extents, nodes, .. } = space.file(&demand.runs, seat, block_size);
+            files[demand.file].extents = extents;
+            files[demand.file].nodes = nodes;
         }
     }
     // Only now is known in how many pieces a directory is.
@@ -130,11 +138,35 @@ fn number(demand: &Demand, layout: &mut Layout) {
     layout.next_inode = next;
 }
 
+/// A place within a unit, all in blocks.
+#[derive(Clone, Copy)]
+struct Seat {
+    unit: u64,
+    block: u64,
+}
+
+impl Seat {
+    /// Returns the place of the byte `from` of a source in its unit; `None` if no block can have it.
+    fn of(from: u64, unit: u64, block_size: u32) -> Option<Self> {
+        let block = u64::from(block_size);
+        let whole = from.is_multiple_of(block) && unit.is_multiple_of(block) && unit > 0;
+        whole.then(|| Self {
+            unit: unit / block,
+            block: from / block % (unit / block),
+        })
+    }
+
+    /// Returns how many blocks from `block` on are to be passed over.
+    fn after(self, block: u64) -> u64 {
+        (self.unit + self.block - block % self.unit) % self.unit
+    }
+}
+
 impl Space {
     /// Returns one block.
     fn block(&mut self) -> u64 {
         let mut extents = Vec::new();
-        self.extend(&mut extents, 0, 1);
+        self.extend(&mut extents, 0, 1, None);
         extents.first().map_or(0, |it| it.physical)
     }
 
@@ -145,11 +177,11 @@ impl Space {
             .collect()
     }
 
-    /// Returns the place of a file with these runs, its inode still 0.
-    fn file(&mut self, runs: &[(u32, u32)], block_size: u32) -> Place {
+    /// Returns the place of a file with these runs, its inode still 0; `seat` is where in a unit it begins.
+    fn file(&mut self, runs: &[(u32, u32)], mut seat: Option<Seat>, block_size: u32) -> Place {
         let mut extents = Vec::with_capacity(runs.len());
         for (logical, len) in runs {
-            self.extend(&mut extents, *logical, u64::from(*len));
+            self.extend(&mut extents, *logical, u64::from(*len), seat.take());
         }
         let extents = split(&extents);
         let nodes = self.nodes(extents.len(), block_size);
@@ -160,14 +192,34 @@ impl Space {
         }
     }
 
-    /// Adds `len` blocks from `logical` on to a mapping, as few pieces as free runs allow.
-    fn extend(&mut self, extents: &mut Vec<Extent>, mut logical: u32, mut len: u64) {
+    /// Adds `len` blocks from `logical` on to a mapping, as few pieces as free runs allow, each where it sits in its unit.
+    fn extend(
+        &mut self,
+        extents: &mut Vec<Extent>,
+        mut logical: u32,
+        mut len: u64,
+        mut seat: Option<Seat>,
+    ) {
         while len > 0 {
             let Some(run) = self.free.get_mut(self.next) else {
                 self.missing += len;
                 return;
             };
+            let pass = seat
+                .map_or(0, |it| it.after(run.start))
+                .min(run.end - run.start);
+            if pass > 0 {
+                self.passed.push(run.start..run.start + pass);
+                run.start += pass;
+            }
+            if run.start == run.end {
+                self.next += 1;
+                continue;
+            }
             let n = len.min(run.end - run.start);
+            if let Some(seat) = &mut seat {
+                seat.block += n;
+            }
             let piece = Extent {
                 logical,
                 physical: run.start,
@@ -201,16 +253,41 @@ mod tests {
         let mut space = Space {
             free: vec![3..5, 10..20],
             next: 0,
+            passed: Vec::new(),
             missing: 0,
         };
-        let place = space.file(&[(0, 3), (8, 2)], 4096);
+        let place = space.file(&[(0, 3), (8, 2)], None, 4096);
         let at = |logical, physical, len| Extent {
             logical,
             physical,
             len,
         };
         assert_eq!(place.extents, [at(0, 3, 2), at(2, 10, 1), at(8, 11, 2)]);
-        space.file(&[(0, 10)], 4096);
+        space.file(&[(0, 10)], None, 4096);
         assert_eq!(space.missing, 3);
+    }
+
+    #[test]
+    fn pieces_sit_in_their_units_and_what_is_passed_over_stays_free() {
+        let mut space = Space {
+            free: vec![5..7, 9..40],
+            next: 0,
+            passed: Vec::new(),
+            missing: 0,
+        };
+        let seat = Seat::of(6 * 4096, 8 * 4096, 4096).unwrap();
+        let place = space.file(&[(0, 4), (9, 1)], Some(seat), 4096);
+        let at = |logical, physical, len| Extent {
+            logical,
+            physical,
+            len,
+        };
+        // Blocks 6, 7, 8, 9 of the source: the second would be at 7, which is taken.
+        assert_eq!(place.extents, [at(0, 6, 1), at(1, 15, 3), at(9, 18, 1)]);
+        assert_eq!(space.passed, [5..6, 9..15]);
+        assert_eq!(space.free[1], 19..40);
+        assert!(Seat::of(100, 65536, 4096).is_none());
+        assert!(Seat::of(4096, 1024, 4096).is_none());
+        assert!(Seat::of(4096, 0, 4096).is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! An open volume: superblock, group descriptors, inode tables, and blocks read in order against a budget.
 
+use super::ahead;
 use crate::checksum::Sums;
 use crate::error::Error;
 use crate::extent::Extent;
@@ -11,6 +12,8 @@ use crate::journal::Journal;
 use crate::le::{index, long, short, u16_at};
 use crate::superblock::{BadSuperblock, OFFSET, SIZE, Superblock};
 use fstree::ReadAt;
+use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes that are read at once.
@@ -27,6 +30,8 @@ pub(super) struct Volume {
     groups: Vec<Group>,
     /// Blocks of metadata that may still be read.
     budget: u64,
+    /// Threads that read.
+    pub(super) jobs: NonZeroUsize,
 }
 
 /// Inodes in use, ascending.
@@ -41,7 +46,7 @@ impl Inodes {
 
 impl Volume {
     /// Reads superblock and descriptors, and verifies them.
-    pub(super) fn open(source: Arc<dyn ReadAt>) -> Result<Self, Error> {
+    pub(super) fn open(source: Arc<dyn ReadAt>, jobs: NonZeroUsize) -> Result<Self, Error> {
         let mut bytes = vec![0; SIZE];
         if source.size() < OFFSET + long(SIZE) {
             return Err(Error::NotExt4("it is shorter than a superblock"));
@@ -66,6 +71,7 @@ impl Volume {
             sums,
             groups: Vec::new(),
             budget,
+            jobs,
         };
         volume.read_groups()?;
         Ok(volume)
@@ -246,28 +252,26 @@ impl Volume {
         self.spend(long(wants.len()))?;
         wants.sort_by_key(|it| it.0);
         let size = self.geometry.block();
-        let mut wants = wants.into_iter().peekable();
-        let mut buf = Vec::new();
-        let mut batch: Vec<(u64, K)> = Vec::new();
-        while let Some(first) = wants.next() {
-            let start = first.0;
-            let mut last = start;
-            batch.push(first);
-            while let Some((block, _)) = wants.peek()
-                && (block - start + 1) * size <= CHUNK
-                && (block - last) * size <= GAP
-            {
-                last = *block;
-                batch.extend(wants.next());
-            }
-            buf.resize(index((last - start + 1) * size), 0);
-            read(&*self.source, "metadata", start * size, &mut buf)?;
-            for (block, key) in batch.drain(..) {
-                let at = index((block - start) * size);
-                found(self, block, key, &buf[at..at + index(size)])?;
+        let mut pieces: Vec<Range<u64>> = Vec::new();
+        for (block, _) in &wants {
+            let (start, end) = (block * size, (block + 1) * size);
+            match pieces.last_mut() {
+                Some(last) if end - last.start <= CHUNK && start.saturating_sub(last.end) < GAP => {
+                    last.end = end;
+                }
+                _ => pieces.push(start..end),
             }
         }
-        Ok(())
+        let mut wants = wants.into_iter().peekable();
+        let (source, jobs) = (self.source.clone(), self.jobs);
+        ahead::in_order(&*source, "metadata", &pieces, jobs, |n, bytes| {
+            let piece = &pieces[n];
+            while let Some((block, key)) = wants.next_if(|it| it.0 * size < piece.end) {
+                let at = index(block * size - piece.start);
+                found(self, block, key, &bytes[at..at + index(size)])?;
+            }
+            Ok(())
+        })
     }
 }
 

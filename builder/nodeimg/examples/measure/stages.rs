@@ -32,6 +32,7 @@ pub(crate) fn vmdk(disk: &dyn ReadAt, effort: Effort, jobs: NonZeroUsize) -> Out
         file_name: "disk.vmdk".to_owned(),
         effort,
         cache: None,
+        ready: None,
     };
     Ok(vmdk::write_stream(disk, &options, jobs, &mut io::sink(), &mut |_| ())?.bytes)
 }

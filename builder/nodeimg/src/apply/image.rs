@@ -3,8 +3,10 @@
 use super::{Work, seed};
 use crate::digest::Digest;
 use crate::error::{Error, Result, input};
+use crate::open::Clusters;
 use crate::plan::Plan;
 use disk::table::{GptName, Guid, Kind, Lba, Partition, Scheme, Table};
+use disk::vmdk::GRAIN;
 use fstree::{FileTree, Mosaic, MosaicBuilder, ReadAt, Window};
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub struct Image {
     pub notes: Notes,
     /// Name of the plan it was made by.
     pub plan: Digest,
+    /// The base's clusters, if they may serve as grains of a VMDK.
+    pub(crate) clusters: Option<Clusters>,
 }
 
 impl std::fmt::Debug for Image {
@@ -95,6 +99,7 @@ pub(super) fn finish(mut work: Work<'_>, plan: &Plan) -> Result<Image> {
         table,
         notes,
         plan: digest,
+        clusters: work.clusters,
     })
 }
 
@@ -103,6 +108,8 @@ fn root_volume(work: &Work<'_>) -> Result<Mosaic> {
     let tree = &work.root.tree;
     let broken = || input("the root file system cannot be laid out");
     let mut options = ext4::Options::like(&work.root.facts, 0, work.time);
+    // The base's clusters are compressed: those that come out as they are need not be compressed again.
+    options.unit = work.clusters.as_ref().map(|_| GRAIN as u64);
     options.size = ext4::minimum_size(tree, &options, work.slack);
     let layout = ext4::layout(tree, &options).map_err(broken())?;
     ext4::write(&layout, tree).map_err(broken())

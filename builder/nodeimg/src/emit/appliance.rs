@@ -1,7 +1,6 @@
 //! An appliance: the image's disk and the profile's machine, in one OVA.
 
-use super::grains::Grains;
-use super::{Draft, Target, ova, ovf, uuid_text, vmdk_options};
+use super::{Draft, Target, ova, ovf, uuid_text};
 use crate::apply::Image;
 use crate::digest::Digest;
 use crate::error::{Result, world};
@@ -9,6 +8,7 @@ use crate::plan::Plan;
 use crate::profile::Machine;
 use crate::time;
 use cluster::Mac;
+use disk::vmdk::VmdkOptions;
 use fstree::ReadAt as _;
 
 /// Writes the appliance; returns its size and digest.
@@ -16,11 +16,10 @@ pub(super) fn write(
     image: &Image,
     (plan, machine): (&Plan, &Machine),
     target: &Target<'_>,
-    (draft, grains): (&dyn Draft, Option<&Grains<'_>>),
+    (draft, options): (&dyn Draft, &VmdkOptions<'_>),
     progress: &mut dyn FnMut(u64),
 ) -> Result<(u64, Digest)> {
     let broken = format!("writing {}.ova", target.name);
-    let options = vmdk_options(image, target.name, grains);
     let (uuid, made) = (
         uuid_text(image.plan.uuid("machine")),
         time::rfc3339(plan.time),
@@ -59,7 +58,7 @@ pub(super) fn write(
     };
     let mtime = u64::try_from(plan.time).unwrap_or_default();
     let written = ova::write(draft, names, mtime, &text, |mut out| {
-        disk::vmdk::write_stream(&image.disk, &options, target.jobs, &mut out, progress).map(|_| ())
+        disk::vmdk::write_stream(&image.disk, options, target.jobs, &mut out, progress).map(|_| ())
     });
     let size = written.map_err(|failure| match failure {
         ova::Failure::Disk(cause) => world(broken.as_str())(cause),

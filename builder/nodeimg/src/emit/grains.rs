@@ -42,7 +42,7 @@ impl<'a> Grains<'a> {
     ) -> Result<Self> {
         let print = disk::vmdk::fingerprint(effort).map_err(world("trying the encoder"))?;
         let encoder = Sha256::new()
-            .chain_update(b"nodeimg grain 2")
+            .chain_update(b"nodeimg grain 3")
             .chain_update(Digest::of(&print).as_bytes());
         Ok(Self {
             disk,
@@ -196,6 +196,7 @@ mod tests {
             file_name: "disk.vmdk".to_owned(),
             effort: Effort::ByContent,
             cache: cache.as_ref().map(|it| it as &dyn GrainCache),
+            ready: None,
         };
         let mut out = Vec::new();
         let jobs = NonZeroUsize::new(jobs).unwrap();

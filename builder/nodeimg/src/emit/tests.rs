@@ -95,6 +95,7 @@ fn appliances_and_vmdks_of_4096_byte_sectors_are_refused_by_name() {
         },
         notes: Notes::default(),
         plan: Digest::of(b"plan"),
+        clusters: None,
     };
     let plan = Plan {
         profile: "p".to_owned(),

@@ -1,0 +1,132 @@
+//! Grains of a VMDK that are clusters of a qcow2 image, taken over as they are compressed there.
+
+use crate::tools::{Remembers, SAMPLE_BYTES, jobs, run, sample, vmdk_options, whole};
+use disk::qcow2::{self, Qcow2};
+use disk::vmdk::{self, AtHand, GRAIN, Ready};
+use fstree::{MosaicBuilder, ReadAt};
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The part of the disk that is zero though the image holds something there: one of the sample's text.
+const WIPED: Range<u64> = (2 << 20) + 5..(2 << 20) + 900;
+
+/// The grains of a disk that is an image's, but for what was wiped.
+struct Image(Qcow2);
+
+impl Ready for Image {
+    fn at_hand(
+        &self,
+        range: Range<u64>,
+        content: &mut [u8],
+        stream: &mut Vec<u8>,
+    ) -> io::Result<AtHand> {
+        let index = range.start / GRAIN as u64;
+        if range.end - range.start != GRAIN as u64
+            || !self
+                .0
+                .deflated(index, stream, content)
+                .map_err(io::Error::other)?
+        {
+            return Ok(AtHand::Nothing);
+        }
+        if range.start > WIPED.start || range.end <= WIPED.start {
+            return Ok(AtHand::Stream);
+        }
+        let at = |it: u64| usize::try_from(it - range.start).unwrap();
+        content[at(WIPED.start)..at(WIPED.end)].fill(0);
+        Ok(AtHand::Content)
+    }
+}
+
+/// Returns the numbers and zlib streams of a VMDK's grains.
+fn grains(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let mut grains = Vec::new();
+    let mut at = 128 * 512;
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+    while at < file.len() {
+        let lba = u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+        let len = usize::try_from(word(at + 8)).unwrap();
+        if len == 0 {
+            // A marker and so many sectors.
+            at += 512 * (1 + usize::try_from(lba).unwrap());
+            continue;
+        }
+        grains.push((
+            lba * 512 / GRAIN as u64,
+            file[at + 12..at + 12 + len].to_vec(),
+        ));
+        at = (at + 12 + len).next_multiple_of(512);
+    }
+    grains
+}
+
+#[test]
+fn clusters_are_taken_over_as_they_are_and_what_is_wiped_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut expected = whole(&sample());
+    fs::write(path("base"), &expected).unwrap();
+    let convert = ["convert", "-f", "raw", "-O", "qcow2", "-c"];
+    run(
+        "qemu-img",
+        &[&convert[..], &[&path("base"), &path("qcow2")]].concat(),
+        "qemu-utils",
+    );
+    let wiped = usize::try_from(WIPED.start).unwrap()..usize::try_from(WIPED.end).unwrap();
+    assert!(expected[wiped.clone()].iter().any(|it| *it != 0));
+    expected[wiped].fill(0);
+    fs::write(path("raw"), &expected).unwrap();
+    let mut builder = MosaicBuilder::new();
+    let base: Arc<dyn ReadAt> = Arc::new(sample());
+    builder.place(0, base.clone(), 0, WIPED.start);
+    builder.place(WIPED.end, base, WIPED.end, SAMPLE_BYTES - WIPED.end);
+    let disk = builder.finish(SAMPLE_BYTES).unwrap();
+
+    let source: Arc<dyn ReadAt> = Arc::new(fs::read(path("qcow2")).unwrap());
+    let image = Image(qcow2::open(source).unwrap());
+    let cache = Remembers::default();
+    let mut made = Vec::new();
+    for (count, cache) in [(1, None), (3, None), (2, Some(&cache)), (1, Some(&cache))] {
+        let mut options = vmdk_options();
+        options.ready = Some(&image);
+        options.cache = cache.map(|it| it as _);
+        let mut file = Vec::new();
+        vmdk::write_stream(&disk, &options, jobs(count), &mut file, &mut |_| {}).unwrap();
+        made.push(file);
+    }
+    assert!(made.iter().all(|it| *it == made[0]));
+    fs::write(path("vmdk"), &made[0]).unwrap();
+    let check = ["check", "-f", "vmdk", &path("vmdk")];
+    run("qemu-img", &check, "qemu-utils");
+    let compare = ["compare", "-f", "raw", "-F", "vmdk"];
+    run(
+        "qemu-img",
+        &[&compare[..], &[&path("raw"), &path("vmdk")]].concat(),
+        "qemu-utils",
+    );
+
+    let mut plain = Vec::new();
+    vmdk::write_stream(&disk, &vmdk_options(), jobs(2), &mut plain, &mut |_| {}).unwrap();
+    let plain = grains(&plain);
+    let mut taken = 0;
+    for ((number, zlib), (plain_number, compressed)) in grains(&made[0]).iter().zip(&plain) {
+        assert_eq!(number, plain_number);
+        let (mut stream, mut content) = (Vec::new(), vec![0; GRAIN]);
+        let has_stream = image
+            .0
+            .deflated(*number, &mut stream, &mut content)
+            .unwrap();
+        let whole = (number + 1) * GRAIN as u64 <= SAMPLE_BYTES;
+        if has_stream && whole && *number != WIPED.start / GRAIN as u64 {
+            assert_eq!(zlib[..2], [0x78, 0x9c]);
+            assert!(zlib[2..zlib.len() - 4] == stream, "grain {number}");
+            taken += 1;
+        } else {
+            assert!(zlib == compressed, "grain {number}");
+        }
+    }
+    assert_eq!(grains(&made[0]).len(), plain.len());
+    assert!(taken > 40, "{taken} clusters were taken over");
+}

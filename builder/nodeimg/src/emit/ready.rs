@@ -1,0 +1,81 @@
+//! Grains of a VMDK that the base brings compressed.
+//!
+//! A qcow2 image's clusters are DEFLATE streams (RFC 1951) of 64 KiB, and so are grains. Where a grain of the disk is one cluster of the
+//! base, byte for byte, its stream is taken over. A cluster whose other parts (a directory, a file that was removed) are not on
+//! the disk is of no use but for its bytes. Which clusters serve is a matter of the disk alone: no choice is made here.
+
+use crate::open::Clusters;
+use disk::vmdk::{AtHand, GRAIN, Ready};
+use fstree::{Origin, ReadAt};
+use std::io;
+use std::ops::Range;
+
+/// The clusters of a disk's base.
+pub(super) struct BaseClusters<'a> {
+    disk: &'a dyn ReadAt,
+    base: &'a Clusters,
+}
+
+impl<'a> BaseClusters<'a> {
+    /// Returns the clusters of `base` that are grains of `disk`.
+    pub(super) fn new(disk: &'a dyn ReadAt, base: &'a Clusters) -> Self {
+        Self { disk, base }
+    }
+
+    /// Returns the cluster that a grain is made of, by its number, and the parts of the grain that are zero.
+    fn cluster(&self, grain: &Range<u64>) -> Option<(u64, Vec<Range<usize>>)> {
+        let mut cluster = None;
+        let mut holes = Vec::new();
+        let mut other = grain.end - grain.start != GRAIN as u64;
+        self.disk.origins(grain.clone(), &mut |part, origin| {
+            let at = part.start - grain.start;
+            match origin {
+                Origin::Zeros => holes.push(index(at)..index(part.end - grain.start)),
+                Origin::Named(name, offset) if name == self.base.name && offset >= at => {
+                    other |= *cluster.get_or_insert(offset - at) != offset - at;
+                }
+                _ => other = true,
+            }
+        });
+        let start = cluster.filter(|it| !other && it.is_multiple_of(GRAIN as u64))?;
+        Some((start / GRAIN as u64, holes))
+    }
+}
+
+impl Ready for BaseClusters<'_> {
+    fn at_hand(
+        &self,
+        range: Range<u64>,
+        content: &mut [u8],
+        stream: &mut Vec<u8>,
+    ) -> io::Result<AtHand> {
+        let Some((cluster, holes)) = self.cluster(&range) else {
+            return Ok(AtHand::Nothing);
+        };
+        let image = &self.base.image;
+        if !image
+            .deflated(cluster, stream, content)
+            .map_err(io::Error::other)?
+        {
+            return Ok(AtHand::Nothing);
+        }
+        let mut whole = true;
+        for hole in holes {
+            let hole = &mut content[hole];
+            if hole.iter().any(|it| *it != 0) {
+                hole.fill(0);
+                whole = false;
+            }
+        }
+        Ok(if whole {
+            AtHand::Stream
+        } else {
+            AtHand::Content
+        })
+    }
+}
+
+/// Returns an offset within a grain as an index.
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}

@@ -3,10 +3,11 @@
 use crate::apart::Apart;
 use crate::world::{HOST, Place, reference, world};
 use disk::table::Kind;
+use fstree::ReadAt as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use tests::{repository, run, target};
 
 /// Where the bases of these tests are.
@@ -164,6 +165,33 @@ fn a_base_in_any_form_makes_the_same_image() {
             assert!(!told.contains("the base image:"), "{file}: {told}");
             assert_holds_the_same(&apart, profile, &file);
         }
+    }
+}
+
+#[test]
+fn clusters_of_a_compressed_base_are_grains_of_its_disk() {
+    let base = world().mirror().join(HOST).join("images/vm.img");
+    let base = disk::qcow2::open(Arc::new(fs::read(base).expect("the base"))).expect("a qcow2");
+    let (mut streams, mut content) = (Vec::new(), vec![0; base.cluster_bytes()]);
+    for index in 0..base.size() / content.len() as u64 {
+        let mut stream = Vec::new();
+        if base
+            .deflated(index, &mut stream, &mut content)
+            .expect("read")
+        {
+            streams.push(stream);
+        }
+    }
+    for (profile, format) in [("vm", "vmdk"), ("vm", "ova")] {
+        let made = &reference(profile)[&format!("{profile}.{format}")];
+        let found = |stream: &Vec<u8>| made.windows(stream.len()).any(|it| it == stream);
+        let found = streams.iter().filter(|it| found(it)).count();
+        // The others hold tables, directories and what a build changes.
+        assert!(
+            found * 2 > streams.len(),
+            "{format}: {found} of {}",
+            streams.len()
+        );
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct OpenDisk {
     pub(crate) qcow2: Option<Arc<Qcow2>>,
 }
 
-/// Clusters that are as large as a VMDK's grains, of a disk whose bytes are known by a name.
+/// Clusters that are as large as a VMDK's grains and compressed as they are, of a disk whose bytes are known by a name.
 pub(crate) struct Clusters {
     pub(crate) name: SourceName,
     pub(crate) image: Arc<Qcow2>,
@@ -38,7 +38,7 @@ impl Clusters {
     /// Returns the clusters of an input's disk, if it has such.
     pub(crate) fn of(disk: &OpenDisk, digest: Digest) -> Option<Self> {
         let image = disk.qcow2.clone()?;
-        (image.cluster_bytes() == GRAIN).then(|| Self {
+        (image.deflates() && image.cluster_bytes() == GRAIN).then(|| Self {
             name: name(digest),
             image,
         })

@@ -62,6 +62,11 @@ impl Qcow2 {
         self.0.map().cluster_bytes()
     }
 
+    /// Returns whether clusters that are compressed are DEFLATE streams.
+    pub fn deflates(&self) -> bool {
+        matches!(self.0.map().header.method, Method::Deflate)
+    }
+
     /// Appends the DEFLATE stream (RFC 1951) that the cluster numbered `index` is stored as to `stream`, and fills `content`,
     /// which is one cluster long, with its bytes; appends nothing and returns `false` if it is stored otherwise.
     pub fn deflated(
@@ -71,8 +76,7 @@ impl Qcow2 {
         content: &mut [u8],
     ) -> Result<bool, Error> {
         let map = self.0.map();
-        let deflates = matches!(map.header.method, Method::Deflate);
-        let (true, Place::Compressed(at, most)) = (deflates, map.place(index)?) else {
+        let (true, Place::Compressed(at, most)) = (self.deflates(), map.place(index)?) else {
             return Ok(false);
         };
         let start = stream.len();

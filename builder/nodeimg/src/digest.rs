@@ -13,8 +13,8 @@ pub(crate) use hasher::Hasher;
 
 /// Bytes that are hashed at once.
 const PIECE: u64 = 1 << 20;
-/// Bytes from which on one thread reads while another hashes.
-const WORTH_A_THREAD: u64 = 16 << 20;
+/// Bytes from which on it is of use that one thread reads while another hashes.
+const WORTH_A_THREAD: u64 = 64 << 20;
 
 /// SHA-256 of some bytes, and their name.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -28,24 +28,23 @@ impl Digest {
 
     /// Returns the digest of everything a source holds.
     pub fn of_source(source: &dyn ReadAt) -> io::Result<Self> {
+        let mut hash = Sha256::new();
         let (mut buf, mut at) = (Vec::new(), 0);
-        // Fills the buffer with the next bytes; says whether there were any.
-        let mut next = |buf: &mut Vec<u8>| {
-            let n = (source.size() - at).min(PIECE);
-            buf.resize(usize::try_from(n).unwrap_or(0), 0);
-            source.read_exact_at(buf, at)?;
-            at += n;
-            Ok::<_, io::Error>(n > 0)
-        };
+        while next(source, &mut at, &mut buf)? {
+            hash.update(&buf);
+        }
+        Ok(Self(hash.finalize().into()))
+    }
+
+    /// The same for what other work has to wait for: if it is large, one thread reads it while another hashes, which is
+    /// sooner done, and costs more where all processors have work.
+    pub fn of_awaited(source: &dyn ReadAt) -> io::Result<Self> {
         if source.size() < WORTH_A_THREAD {
-            let mut hash = Sha256::new();
-            while next(&mut buf)? {
-                hash.update(&buf);
-            }
-            return Ok(Self(hash.finalize().into()));
+            return Self::of_source(source);
         }
         let hasher = Hasher::start();
-        while next(&mut buf)? {
+        let (mut buf, mut at) = (Vec::new(), 0);
+        while next(source, &mut at, &mut buf)? {
             buf = hasher.take(buf)?;
         }
         hasher.finish()
@@ -92,6 +91,15 @@ impl Digest {
     }
 }
 
+/// Fills `buf` with the bytes of a source from `at` on, and moves on; says whether there were any.
+fn next(source: &dyn ReadAt, at: &mut u64, buf: &mut Vec<u8>) -> io::Result<bool> {
+    let n = source.size().saturating_sub(*at).min(PIECE);
+    buf.resize(usize::try_from(n).unwrap_or(0), 0);
+    source.read_exact_at(buf, *at)?;
+    *at += n;
+    Ok(n > 0)
+}
+
 /// Returns lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|it| format!("{it:02x}")).collect()
@@ -134,12 +142,14 @@ mod tests {
 
     #[test]
     fn a_source_of_any_length_has_the_digest_of_its_bytes() {
-        let all: Vec<u8> = (0..(17u32 << 20) + 5)
+        let all: Vec<u8> = (0..(65u32 << 20) + 5)
             .map(|it| (it / 7).to_le_bytes()[0])
             .collect();
-        for len in [0, 1, 1 << 20, (1 << 20) + 1, 16 << 20, all.len()] {
+        for len in [0, 1, 1 << 20, (1 << 20) + 1, 64 << 20, all.len()] {
             let source = all[..len].to_vec();
-            assert_eq!(Digest::of_source(&source).unwrap(), Digest::of(&source));
+            let digest = Digest::of(&source);
+            assert_eq!(Digest::of_source(&source).unwrap(), digest, "{len}");
+            assert_eq!(Digest::of_awaited(&source).unwrap(), digest, "{len}");
         }
     }
 

@@ -126,7 +126,7 @@ pub fn emit<S: Sink>(
             let stats = disk::qcow2::write(&image.disk, &options, target.jobs, &draft, progress)
                 .map_err(world(broken.as_str()))?;
             draft.set_len(stats.bytes).map_err(world(broken.as_str()))?;
-            let sha256 = Digest::of_source(&draft).map_err(world(broken.as_str()))?;
+            let sha256 = Digest::of_awaited(&draft).map_err(world(broken.as_str()))?;
             (stats.bytes, Some(sha256))
         }
         Format::Raw | Format::Img => {

@@ -143,7 +143,7 @@ impl Cache {
         let Some(file) = open_if_there(&path)? else {
             return Ok(None);
         };
-        if Digest::of_source(&file).map_err(at("read", &path))? != digest {
+        if Digest::of_awaited(&file).map_err(at("read", &path))? != digest {
             self.discard(&path)?;
             return Ok(None);
         }
@@ -167,7 +167,7 @@ impl Cache {
         let file = File::open(download).map_err(at("open", download))?;
         let path = self.input(digest);
         let file = FileAt::new(file, &path).map_err(at("open", download))?;
-        let found = Digest::of_source(&file).map_err(at("read", download))?;
+        let found = Digest::of_awaited(&file).map_err(at("read", download))?;
         if found != digest {
             return Ok(Err(found));
         }

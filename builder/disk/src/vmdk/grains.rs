@@ -1,8 +1,9 @@
 //! Grains, the compressed 64 KiB blocks of a streamOptimized VMDK, and the place where known ones are remembered.
 //!
 //! A grain is one zlib stream (RFC 1950). Each is independent of all others and of its place, which is why the same content
-//! need not be compressed twice: a [`GrainCache`] may answer instead, or a source that has it compressed ([`Ready`]). In the file, a grain is a record: its first sector's
-//! number on the disk, its length and the stream, padded to whole sectors. Knows no tables.
+//! need not be compressed twice: a [`GrainCache`] may answer instead, or a source that has it compressed ([`Ready`]).
+//! In the file, a grain is a record: its first sector's number on the disk, its length and the stream, padded to whole
+//! sectors. Knows no tables.
 
 use super::SECTOR;
 use super::effort::{Deflate, Effort};
@@ -60,12 +61,12 @@ pub enum AtHand {
     Stream,
 }
 
-/// A source of grains that need not be compressed, because what the disk is made of has them compressed; called from many threads.
+/// Grains that need not be compressed, because what the disk is made of has them so; called from many threads.
 ///
 /// What is ready becomes part of the output, so it may depend on the disk alone, and never on what happens to be there.
 pub trait Ready: Sync {
-    /// Fills `content` with the bytes of the grain at `range` and appends the DEFLATE stream (RFC 1951) that holds exactly these to
-    /// `stream`, or does as much of it as it says.
+    /// Fills `content` with the bytes of the grain at `range` and appends the DEFLATE stream (RFC 1951) that holds exactly
+    /// these to `stream`, or does as much of it as it says.
     fn at_hand(
         &self,
         range: Range<u64>,

@@ -1,7 +1,8 @@
 //! Pieces of a volume read by several threads, and taken in order by one.
 //!
-//! A volume inside a compressed image has to be inflated to be read, which is most of the work. Thread `n` of so many reads every
-//! so-many-th piece and is two ahead at most. What comes out, the first error included, does not depend on how many there are.
+//! A volume inside a compressed image has to be inflated to be read, which is most of the work. Of so many threads each
+//! reads every so-many-th piece, and is two ahead at most. What comes out, the first error included, does not depend on how
+//! many there are.
 
 use super::volume::read;
 use crate::error::Error;

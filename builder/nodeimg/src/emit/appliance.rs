@@ -67,7 +67,7 @@ pub(super) fn write(
     draft.set_len(size).map_err(world(broken.as_str()))?;
     Ok((
         size,
-        Digest::of_source(draft).map_err(world(broken.as_str()))?,
+        Digest::of_awaited(draft).map_err(world(broken.as_str()))?,
     ))
 }
 

@@ -1,8 +1,8 @@
 //! Grains of a VMDK that the base brings compressed.
 //!
-//! A qcow2 image's clusters are DEFLATE streams (RFC 1951) of 64 KiB, and so are grains. Where a grain of the disk is one cluster of the
-//! base, byte for byte, its stream is taken over. A cluster whose other parts (a directory, a file that was removed) are not on
-//! the disk is of no use but for its bytes. Which clusters serve is a matter of the disk alone: no choice is made here.
+//! Clusters of a qcow2 image are DEFLATE streams (RFC 1951) of 64 KiB, and so are grains. Where a grain of the disk is one
+//! cluster of the base, byte for byte, its stream is taken over. One that holds something besides (a directory, a file that
+//! was removed) is of no use but for its bytes. Which clusters serve is a matter of the disk alone: no choice is made here.
 
 use crate::open::Clusters;
 use disk::vmdk::{AtHand, GRAIN, Ready};

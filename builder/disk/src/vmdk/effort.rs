@@ -1,8 +1,8 @@
 //! How hard a grain is compressed: as hard as it pays.
 //!
 //! A node's disk is of three kinds. What is compressed already (modules, layers of containers) becomes no smaller by any
-//! effort; programs gain little by a search for longer matches; text and tables gain a twentieth by it. Which kind a grain
-//! is shows in how many values its bytes have: not how many different ones, but how many it would take, all equally
+//! effort; what is nearly so gains little by a search for longer matches; programs, text and tables gain a thirtieth to a
+//! fifteenth by it. Which kind a grain is shows in how many values its bytes have: not how many different ones, but how many it would take, all equally
 //! frequent, for two bytes to be alike as often (Simpson's index, its inverse). Counted in whole numbers, so that every
 //! machine decides alike. Knows no format but zlib's (RFC 1950).
 
@@ -14,8 +14,8 @@ use libdeflater::{CompressionLvl, Compressor};
 const STRIDE: usize = 15;
 /// From so many values on, bytes may be compressed already, or encrypted. There are 256, and samples have a few less.
 const NOISE: u64 = 230;
-/// From so many values on, a search for longer matches gains less than a thirtieth.
-const PLAIN: u64 = 8;
+/// From so many values on, a search for longer matches gains a thirtieth at most.
+const PLAIN: u64 = 32;
 /// What noise is tried on, and where: twice, in the middle of each half.
 const TRIAL: usize = 4096;
 /// What a trial must save for a grain to be no noise, in bytes.

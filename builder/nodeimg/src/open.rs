@@ -73,6 +73,15 @@ pub(crate) fn open(
     extent: OpenExtent<'_>,
 ) -> Result<OpenDisk> {
     let broken = || user_input(format!("{what} cannot be opened"));
+    let failed = |cause: DiskError| {
+        let elsewhere = matches!(cause, DiskError::Elsewhere { .. });
+        let error = broken()(cause);
+        if elsewhere {
+            error.help(ONE_FILE)
+        } else {
+            error
+        }
+    };
     let mut qcow2 = None;
     let disk = match disk::sniff(&source).map_err(broken())? {
         Format::Xz | Format::Zst | Format::Gz => {
@@ -82,19 +91,11 @@ pub(crate) fn open(
             })?
         }
         Format::Qcow2 => {
-            let image = Arc::new(disk::qcow2::open(source).map_err(broken())?);
+            let image = Arc::new(disk::qcow2::open(source).map_err(failed)?);
             qcow2 = Some(image.clone());
             image
         }
-        Format::Raw | Format::Vmdk => disk::open_with(source, extent).map_err(|cause| {
-            let elsewhere = matches!(cause, DiskError::Elsewhere { .. });
-            let error = broken()(cause);
-            if elsewhere {
-                error.help(ONE_FILE)
-            } else {
-                error
-            }
-        })?,
+        Format::Raw | Format::Vmdk => disk::open_with(source, extent).map_err(failed)?,
     };
     let sector = table::sector_size(&disk).map_err(broken())?;
     let table = table::read(&disk, sector).map_err(broken())?;

@@ -14,11 +14,13 @@ mod effort;
 mod grains;
 mod header;
 mod read;
+mod ready;
 mod write;
 
 pub use effort::Effort;
-pub use grains::{AtHand, Found, GRAIN, GrainCache, GrainKey, Ready, fingerprint};
+pub use grains::{Found, GRAIN, GrainCache, GrainKey, fingerprint};
 pub use read::{OpenExtent, nothing_else, open, open_with};
+pub use ready::{AtHand, Ready, of_cluster};
 pub use write::{VmdkOptions, VmdkStats, write_stream};
 
 /// The format's name in errors.

@@ -116,18 +116,20 @@ pub fn minimum_size(tree: &FileTree, options: &Options, slack: u64) -> u64 {
         Err(Error::NoSpace { .. }) => return LARGEST,
         _ => {}
     }
-    // No less can do, for a larger volume has larger tables.
-    let whole_mib = |blocks: u64| (blocks.saturating_mul(block) / MIB * MIB).max(MIB);
     while size < LARGEST {
         let sized = at(size);
         size += match geometry(&sized, demand.inodes).and_then(|it| Fixed::place(it, &sized)) {
-            Ok(fixed) => match fixed.missing(&demand, &sized, slack_blocks) {
-                0 => match unplaced(&demand, fixed, &sized, slack_blocks) {
-                    0 => return size,
-                    missing => whole_mib(missing),
-                },
-                missing => whole_mib(missing),
-            },
+            Ok(fixed) => {
+                let missing = match fixed.missing(&demand, &sized, slack_blocks) {
+                    0 => unplaced(&demand, fixed, &sized, slack_blocks),
+                    missing => missing,
+                };
+                if missing == 0 {
+                    return size;
+                }
+                // No less can do, for a larger volume has larger tables.
+                (missing.saturating_mul(block) / MIB * MIB).max(MIB)
+            }
             Err(Error::NoSpace { .. } | Error::Options(_)) => MIB,
             Err(_) => break,
         };

@@ -2,9 +2,9 @@
 //!
 //! A node's disk is of three kinds. What is compressed already (modules, layers of containers) becomes no smaller by any
 //! effort; what is nearly so gains little by a search for longer matches; programs, text and tables gain a thirtieth to a
-//! fifteenth by it. Which kind a grain is shows in how many values its bytes have: not how many different ones, but how many it would take, all equally
-//! frequent, for two bytes to be alike as often (Simpson's index, its inverse). Counted in whole numbers, so that every
-//! machine decides alike. Knows no format but zlib's (RFC 1950).
+//! fifteenth by it. Which kind a grain is shows in how many values its bytes have: not how many different ones, but how many
+//! it would take, all equally frequent, for two bytes to be alike as often (Simpson's index, its inverse). Counted in whole
+//! numbers, so that every machine decides alike. Knows no format but zlib's (RFC 1950).
 
 use super::FORMAT;
 use crate::error::Error;

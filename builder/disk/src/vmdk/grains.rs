@@ -7,6 +7,7 @@
 
 use super::SECTOR;
 use super::effort::{Deflate, Effort};
+use super::ready::{AtHand, Ready};
 use super::write::VmdkOptions;
 use crate::chunks::read_runs;
 use crate::error::Error;
@@ -48,31 +49,6 @@ pub trait GrainCache: Sync {
 
     /// Is told the compressed form of a grain that was not found; empty says that it is all zeros.
     fn keep(&self, key: &GrainKey, compressed: &[u8]) -> io::Result<()>;
-}
-
-/// What a [`Ready`] has of a grain.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AtHand {
-    /// Nothing: it must be read and compressed.
-    Nothing,
-    /// Its bytes, which are to be compressed.
-    Content,
-    /// Its bytes and their compressed form.
-    Stream,
-}
-
-/// Grains that need not be compressed, because what the disk is made of has them so; called from many threads.
-///
-/// What is ready becomes part of the output, so it may depend on the disk alone, and never on what happens to be there.
-pub trait Ready: Sync {
-    /// Fills `content` with the bytes of the grain at `range` and appends the DEFLATE stream (RFC 1951) that holds exactly
-    /// these to `stream`, or does as much of it as it says.
-    fn at_hand(
-        &self,
-        range: Range<u64>,
-        content: &mut [u8],
-        stream: &mut Vec<u8>,
-    ) -> io::Result<AtHand>;
 }
 
 /// What a zlib stream begins with (RFC 1950): DEFLATE, a window of 32 KiB, of a usual encoder.

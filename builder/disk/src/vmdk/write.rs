@@ -6,8 +6,9 @@
 
 use super::descriptor::Stream;
 use super::effort::Effort;
-use super::grains::{CHUNK, GRAIN, GrainCache, Packed, Packer, Ready};
+use super::grains::{CHUNK, GRAIN, GrainCache, Packed, Packer};
 use super::header::Header;
+use super::ready::Ready;
 use super::{AT_END, FLAG_COMPRESSED, FLAG_MARKERS, FORMAT, SECTOR};
 use crate::chunks::Chunks;
 use crate::error::Error;

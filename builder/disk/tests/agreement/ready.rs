@@ -2,7 +2,7 @@
 
 use crate::tools::{Remembers, SAMPLE_BYTES, jobs, run, sample, vmdk_options, whole};
 use disk::qcow2::{self, Qcow2};
-use disk::vmdk::{self, AtHand, GRAIN, Ready};
+use disk::vmdk::{self, AtHand, GRAIN, Ready, of_cluster};
 use fstree::{MosaicBuilder, ReadAt};
 use std::fs;
 use std::io;
@@ -22,21 +22,13 @@ impl Ready for Image {
         content: &mut [u8],
         stream: &mut Vec<u8>,
     ) -> io::Result<AtHand> {
-        let index = range.start / GRAIN as u64;
-        if range.end - range.start != GRAIN as u64
-            || !self
-                .0
-                .deflated(index, stream, content)
-                .map_err(io::Error::other)?
-        {
+        if range.end - range.start != GRAIN as u64 {
             return Ok(AtHand::Nothing);
         }
-        if range.start > WIPED.start || range.end <= WIPED.start {
-            return Ok(AtHand::Stream);
-        }
-        let at = |it: u64| usize::try_from(it - range.start).unwrap();
-        content[at(WIPED.start)..at(WIPED.end)].fill(0);
-        Ok(AtHand::Content)
+        let at = |it: u64| usize::try_from(it.clamp(range.start, range.end) - range.start).unwrap();
+        let wiped = at(WIPED.start)..at(WIPED.end);
+        let index = range.start / GRAIN as u64;
+        of_cluster(&self.0, index, &[wiped], content, stream).map_err(io::Error::other)
     }
 }
 

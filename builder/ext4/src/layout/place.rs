@@ -248,20 +248,27 @@ impl Space {
 mod tests {
     use super::*;
 
-    #[test]
-    fn runs_are_filled_to_their_ends() {
-        let mut space = Space {
-            free: vec![3..5, 10..20],
+    fn space(free: Vec<Range<u64>>) -> Space {
+        Space {
+            free,
             next: 0,
             passed: Vec::new(),
             missing: 0,
-        };
-        let place = space.file(&[(0, 3), (8, 2)], None, 4096);
-        let at = |logical, physical, len| Extent {
+        }
+    }
+
+    fn at(logical: u32, physical: u64, len: u32) -> Extent {
+        Extent {
             logical,
             physical,
             len,
-        };
+        }
+    }
+
+    #[test]
+    fn runs_are_filled_to_their_ends() {
+        let mut space = space(vec![3..5, 10..20]);
+        let place = space.file(&[(0, 3), (8, 2)], None, 4096);
         assert_eq!(place.extents, [at(0, 3, 2), at(2, 10, 1), at(8, 11, 2)]);
         space.file(&[(0, 10)], None, 4096);
         assert_eq!(space.missing, 3);
@@ -269,19 +276,9 @@ mod tests {
 
     #[test]
     fn pieces_sit_in_their_units_and_what_is_passed_over_stays_free() {
-        let mut space = Space {
-            free: vec![5..7, 9..40],
-            next: 0,
-            passed: Vec::new(),
-            missing: 0,
-        };
+        let mut space = space(vec![5..7, 9..40]);
         let seat = Seat::of(6 * 4096, 8 * 4096, 4096).unwrap();
         let place = space.file(&[(0, 4), (9, 1)], Some(seat), 4096);
-        let at = |logical, physical, len| Extent {
-            logical,
-            physical,
-            len,
-        };
         // Blocks 6, 7, 8, 9 of the source: the second would be at 7, which is taken.
         assert_eq!(place.extents, [at(0, 6, 1), at(1, 15, 3), at(9, 18, 1)]);
         assert_eq!(space.passed, [5..6, 9..15]);

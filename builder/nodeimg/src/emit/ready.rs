@@ -5,7 +5,7 @@
 //! was removed) is of no use but for its bytes. Which clusters serve is a matter of the disk alone: no choice is made here.
 
 use crate::open::Clusters;
-use disk::vmdk::{AtHand, GRAIN, Ready};
+use disk::vmdk::{AtHand, GRAIN, Ready, of_cluster};
 use fstree::{Origin, ReadAt};
 use std::io;
 use std::ops::Range;
@@ -52,26 +52,7 @@ impl Ready for BaseClusters<'_> {
         let Some((cluster, holes)) = self.cluster(&range) else {
             return Ok(AtHand::Nothing);
         };
-        let image = &self.base.image;
-        if !image
-            .deflated(cluster, stream, content)
-            .map_err(io::Error::other)?
-        {
-            return Ok(AtHand::Nothing);
-        }
-        let mut whole = true;
-        for hole in holes {
-            let hole = &mut content[hole];
-            if hole.iter().any(|it| *it != 0) {
-                hole.fill(0);
-                whole = false;
-            }
-        }
-        Ok(if whole {
-            AtHand::Stream
-        } else {
-            AtHand::Content
-        })
+        of_cluster(&self.base.image, cluster, &holes, content, stream).map_err(io::Error::other)
     }
 }
 

@@ -5,9 +5,11 @@
 
 mod header;
 mod read;
+mod streams;
 mod write;
 
 pub use read::{Qcow2, open};
+pub use streams::{Streams, survey};
 pub use write::{Qcow2Compression, Qcow2Options, Qcow2Stats, write};
 
 /// The format's name in errors.

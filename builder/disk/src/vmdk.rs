@@ -20,7 +20,7 @@ mod write;
 pub use effort::Effort;
 pub use grains::{Found, GRAIN, GrainCache, GrainKey, fingerprint};
 pub use read::{OpenExtent, nothing_else, open, open_with};
-pub use ready::{AtHand, Ready, of_cluster};
+pub use ready::Ready;
 pub use write::{VmdkOptions, VmdkStats, write_stream};
 
 /// The format's name in errors.

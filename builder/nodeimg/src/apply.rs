@@ -89,7 +89,7 @@ fn start<'a>(plan: &Plan, blobs: &'a dyn Blobs, jobs: NonZeroUsize) -> Result<Wo
         return Err(Error::input("a plan begins with its base"));
     };
     let base = crate::open::input(*digest, blobs, jobs)?;
-    let clusters = Clusters::of(&base, *digest);
+    let clusters = Clusters::of(&base, *digest, blobs, jobs)?;
     let root = volumes::root(&base, root_label, jobs)?;
     let boot = boot_label
         .as_ref()

@@ -3,7 +3,7 @@
 use crate::digest::Digest;
 use crate::error::{Result, input as user_input};
 use crate::want::Blobs;
-use disk::qcow2::Qcow2;
+use disk::qcow2::{Qcow2, Streams};
 use disk::table::{self, Table};
 use disk::vmdk::{GRAIN, OpenExtent};
 use disk::{Error as DiskError, Format};
@@ -31,17 +31,28 @@ pub(crate) struct OpenDisk {
 /// Clusters that are as large as a VMDK's grains and compressed as they are, of a disk whose bytes are known by a name.
 pub(crate) struct Clusters {
     pub(crate) name: SourceName,
-    pub(crate) image: Arc<Qcow2>,
+    pub(crate) streams: Streams,
 }
 
 impl Clusters {
-    /// Returns the clusters of an input's disk, if it has such.
-    pub(crate) fn of(disk: &OpenDisk, digest: Digest) -> Option<Self> {
-        let image = disk.qcow2.clone()?;
-        (image.deflates() && image.cluster_bytes() == GRAIN).then(|| Self {
+    /// Returns the clusters of an input's disk, if it has such; they are surveyed once, and the host keeps the outcome.
+    pub(crate) fn of(
+        disk: &OpenDisk,
+        digest: Digest,
+        blobs: &dyn Blobs,
+        jobs: NonZeroUsize,
+    ) -> Result<Option<Self>> {
+        let image = disk.qcow2.clone();
+        let Some(image) = image.filter(|it| it.deflates() && it.cluster_bytes() == GRAIN) else {
+            return Ok(None);
+        };
+        let survey = blobs.derive(&format!("{digest}.streams"), &mut |out| {
+            disk::qcow2::survey(&image, jobs, out).map_err(std::io::Error::other)
+        })?;
+        Ok(Some(Self {
             name: name(digest),
-            image,
-        })
+            streams: Streams::new(image, survey),
+        }))
     }
 }
 

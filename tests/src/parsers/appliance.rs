@@ -1,6 +1,6 @@
 //! Whole images and appliances, as `nodeimg show` looks into them.
 
-use super::metered::{MAX_DECODED, metered};
+use super::metered::{MAX_DECODED, Memory, metered};
 use fstree::{ReadAt, WriteAt};
 use nodeimg::digest::Digest;
 use nodeimg::error::{Error, Result};
@@ -8,7 +8,7 @@ use nodeimg::show::{self, Found};
 use nodeimg::want::Blobs;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Opens an image, and lists and reads what is in it.
 pub fn appliance(data: &[u8]) {
@@ -37,31 +37,12 @@ impl Blobs for Nothing {
         _: &str,
         make: &mut dyn FnMut(&dyn WriteAt) -> io::Result<u64>,
     ) -> Result<Arc<dyn ReadAt>> {
-        let out = Memory(Mutex::default());
+        let out = Memory::default();
         let made = make(&out);
         let len = made.map_err(|error| Error::world("decoding").because(error))?;
-        let mut bytes = out.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = out.into_bytes();
         let len = usize::try_from(len.min(MAX_DECODED)).expect("16 MiB at most");
         bytes.resize(len, 0);
         Ok(Arc::new(bytes))
-    }
-}
-
-/// Memory to write to, up to a limit.
-struct Memory(Mutex<Vec<u8>>);
-
-impl WriteAt for Memory {
-    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        let end = offset + buf.len() as u64;
-        if end > MAX_DECODED {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let end = usize::try_from(end).expect("16 MiB at most");
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes.len() < end {
-            bytes.resize(end, 0);
-        }
-        bytes[end - buf.len()..end].copy_from_slice(buf);
-        Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! Partition tables, disk containers, compressed disks.
 
-use super::metered::{Limited, MAX_DECODED, drain, metered};
+use super::metered::{Limited, MAX_DECODED, Memory, drain, metered};
 use disk::table::{SectorSize, Table};
 use disk::{compressed, qcow2 as container, table as tables, vmdk as grains};
 use fstree::ReadAt;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Reads a partition table with sectors of either size, renders it, and reads it back.
@@ -68,8 +69,10 @@ fn seal_gpt(disk: &mut [u8], sector: SectorSize) {
 /// Opens a qcow2 image.
 pub fn qcow2(data: &[u8]) {
     if let Ok(disk) = container::open(metered(data)) {
+        let disk = Arc::new(disk);
         drain(&disk);
         streams(&disk);
+        surveyed(&disk);
     }
 }
 
@@ -88,6 +91,35 @@ fn streams(disk: &container::Qcow2) {
             let len = usize::try_from(end - start).expect("a cluster at most");
             if disk.read_exact_at(&mut read[..len], start).is_ok() {
                 assert!(read[..len] == content[..len], "cluster {index} differs");
+            }
+        }
+    }
+}
+
+/// Surveys a small image: a stream that is handed on is the one that is found by inflating it, and what is told to be zero is.
+fn surveyed(disk: &Arc<container::Qcow2>) {
+    let cluster = disk.cluster_bytes();
+    let count = disk.size().div_ceil(cluster as u64);
+    let out = Memory::default();
+    if disk.size() > 4 << 20 || container::survey(disk, NonZeroUsize::MIN, &out).is_err() {
+        return;
+    }
+    let survey: Arc<dyn ReadAt> = Arc::new(out.into_bytes());
+    let streams = container::Streams::new(disk.clone(), survey);
+    let holes = [cluster / 4..cluster / 4 + 100, cluster / 2..cluster];
+    let (mut content, mut expected, mut stream) = (vec![0; cluster], Vec::new(), Vec::new());
+    for index in 0..=count {
+        for holes in [&[][..], &holes] {
+            expected.clear();
+            stream.clear();
+            let Ok(sum) = streams.append(index, holes, &mut stream) else {
+                return;
+            };
+            if sum.is_some() {
+                let found = disk.deflated(index, &mut expected, &mut content);
+                assert!(found.is_ok_and(|it| it) && stream == expected);
+                let wiped = |it: &Range<usize>| content[it.clone()].iter().all(|it| *it == 0);
+                assert!(holes.iter().all(wiped), "cluster {index} has no {holes:?}");
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use fstree::{ReadAt, WriteAt};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that may be read of one input of at most 1 MiB: 256 times as many as there are.
 const BUDGET: u64 = 256 << 20;
@@ -55,6 +55,33 @@ impl WriteAt for Limited {
             offset + buf.len() as u64 <= MAX_DECODED,
             "bytes are written past the limit"
         );
+        Ok(())
+    }
+}
+
+/// Memory to write to, up to a limit.
+#[derive(Default)]
+pub(super) struct Memory(Mutex<Vec<u8>>);
+
+impl Memory {
+    /// Returns what was written.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WriteAt for Memory {
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let end = offset + buf.len() as u64;
+        if end > MAX_DECODED {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let end = usize::try_from(end).expect("16 MiB at most");
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[end - buf.len()..end].copy_from_slice(buf);
         Ok(())
     }
 }

@@ -67,6 +67,25 @@ impl Qcow2 {
         matches!(self.0.map().header.method, Method::Deflate)
     }
 
+    /// Appends the `len` bytes that the compressed cluster numbered `index` begins with; appends nothing and returns `false` if there
+    /// are not so many.
+    pub(super) fn append_stream(
+        &self,
+        index: u64,
+        len: usize,
+        stream: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        let start = stream.len();
+        if let Place::Compressed(at, most) = self.0.map().place(index)? {
+            self.0.append_packed((index, at, most.min(len)), stream)?;
+        }
+        let whole = stream.len() - start == len;
+        if !whole {
+            stream.truncate(start);
+        }
+        Ok(whole)
+    }
+
     /// Appends the DEFLATE stream (RFC 1951) that the cluster numbered `index` is stored as to `stream`, and fills `content`,
     /// which is one cluster long, with its bytes; appends nothing and returns `false` if it is stored otherwise.
     pub fn deflated(

@@ -7,13 +7,12 @@
 
 use super::SECTOR;
 use super::effort::{Deflate, Effort};
-use super::ready::{AtHand, Ready};
+use super::ready::Ready;
 use super::write::VmdkOptions;
 use crate::chunks::read_runs;
 use crate::error::Error;
 use crate::fields::is_zero;
 use fstree::ReadAt;
-use libdeflater::adler32;
 use std::io;
 use std::ops::Range;
 
@@ -144,8 +143,6 @@ struct Source<'a> {
 pub(super) struct Packer {
     raw: Vec<u8>,
     found: Vec<u8>,
-    /// One grain and its stream.
-    content: Vec<u8>,
     stream: Vec<u8>,
     deflate: Deflate,
 }
@@ -155,7 +152,6 @@ impl Packer {
         Self {
             raw: vec![0; CHUNK],
             found: Vec::new(),
-            content: vec![0; GRAIN],
             stream: Vec::new(),
             deflate: Deflate::new(effort),
         }
@@ -270,26 +266,15 @@ impl Packer {
             let grain = offset..(offset + GRAIN as u64).min(range.end);
             let end = grain.end;
             self.stream.clear();
-            let content = &mut self.content;
-            let at_hand = ready.at_hand(grain, content, &mut self.stream);
-            let at_hand =
-                at_hand.map_err(Error::io(format!("taking the grain at byte {offset}")))?;
-            if at_hand == AtHand::Nothing {
-                continue;
-            }
+            let adler = ready.stream(grain, &mut self.stream);
+            let adler = adler.map_err(Error::io(format!("taking the grain at byte {offset}")))?;
+            let Some(adler) = adler else { continue };
             self.compressed(from.disk, start..offset, packed, &mut made)?;
             start = end;
-            if is_zero(&self.content) {
-                made(offset, &[])?;
-                continue;
-            }
             let data = packed.record(offset, |out| {
-                if at_hand == AtHand::Content {
-                    return self.deflate.append(&self.content, out);
-                }
                 out.extend(ZLIB);
                 out.extend_from_slice(&self.stream);
-                out.extend(adler32(&self.content).to_be_bytes());
+                out.extend(adler.to_be_bytes());
                 Ok(())
             })?;
             made(offset, &packed.bytes[data])?;

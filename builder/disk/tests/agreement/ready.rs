@@ -1,8 +1,8 @@
 //! Grains of a VMDK that are clusters of a qcow2 image, taken over as they are compressed there.
 
-use crate::tools::{Remembers, SAMPLE_BYTES, jobs, run, sample, vmdk_options, whole};
-use disk::qcow2::{self, Qcow2};
-use disk::vmdk::{self, AtHand, GRAIN, Ready, of_cluster};
+use crate::tools::{Memory, Remembers, SAMPLE_BYTES, jobs, run, sample, vmdk_options, whole};
+use disk::qcow2::{self, Streams};
+use disk::vmdk::{self, GRAIN, Ready};
 use fstree::{MosaicBuilder, ReadAt};
 use std::fs;
 use std::io;
@@ -13,22 +13,18 @@ use std::sync::Arc;
 const WIPED: Range<u64> = (2 << 20) + 5..(2 << 20) + 900;
 
 /// The grains of a disk that is an image's, but for what was wiped.
-struct Image(Qcow2);
+struct Image(Streams);
 
 impl Ready for Image {
-    fn at_hand(
-        &self,
-        range: Range<u64>,
-        content: &mut [u8],
-        stream: &mut Vec<u8>,
-    ) -> io::Result<AtHand> {
+    fn stream(&self, range: Range<u64>, stream: &mut Vec<u8>) -> io::Result<Option<u32>> {
         if range.end - range.start != GRAIN as u64 {
-            return Ok(AtHand::Nothing);
+            return Ok(None);
         }
         let at = |it: u64| usize::try_from(it.clamp(range.start, range.end) - range.start).unwrap();
-        let wiped = at(WIPED.start)..at(WIPED.end);
-        let index = range.start / GRAIN as u64;
-        of_cluster(&self.0, index, &[wiped], content, stream).map_err(io::Error::other)
+        // And the last bytes of a run are told to be zero, as those behind a file are.
+        let holes = [at(WIPED.start)..at(WIPED.end), at(5000)..at(8192)];
+        let holes: Vec<_> = holes.into_iter().filter(|it| !it.is_empty()).collect();
+        self.0.append(range.start / GRAIN as u64, &holes, stream)
     }
 }
 
@@ -77,7 +73,15 @@ fn clusters_are_taken_over_as_they_are_and_what_is_wiped_is_not() {
     let disk = builder.finish(SAMPLE_BYTES).unwrap();
 
     let source: Arc<dyn ReadAt> = Arc::new(fs::read(path("qcow2")).unwrap());
-    let image = Image(qcow2::open(source).unwrap());
+    let qcow2 = Arc::new(qcow2::open(source).unwrap());
+    let surveys = [1, 3].map(|count| {
+        let out = Memory::default();
+        let len = qcow2::survey(&qcow2, jobs(count), &out).unwrap();
+        out.bytes(len)
+    });
+    assert!(surveys[0] == surveys[1] && surveys[0].len() % 40 == 0);
+    let [survey, _] = surveys;
+    let image = Image(Streams::new(qcow2.clone(), Arc::new(survey)));
     let cache = Remembers::default();
     let mut made = Vec::new();
     for (count, cache) in [(1, None), (3, None), (2, Some(&cache)), (1, Some(&cache))] {
@@ -106,10 +110,7 @@ fn clusters_are_taken_over_as_they_are_and_what_is_wiped_is_not() {
     for ((number, zlib), (plain_number, compressed)) in grains(&made[0]).iter().zip(&plain) {
         assert_eq!(number, plain_number);
         let (mut stream, mut content) = (Vec::new(), vec![0; GRAIN]);
-        let has_stream = image
-            .0
-            .deflated(*number, &mut stream, &mut content)
-            .unwrap();
+        let has_stream = qcow2.deflated(*number, &mut stream, &mut content).unwrap();
         let whole = (number + 1) * GRAIN as u64 <= SAMPLE_BYTES;
         if has_stream && whole && *number != WIPED.start / GRAIN as u64 {
             assert_eq!(zlib[..2], [0x78, 0x9c]);

@@ -42,7 +42,7 @@ impl<'a> Grains<'a> {
     ) -> Result<Self> {
         let print = disk::vmdk::fingerprint(effort).map_err(world("trying the encoder"))?;
         let encoder = Sha256::new()
-            .chain_update(b"nodeimg grain 3")
+            .chain_update(b"nodeimg grain 4")
             .chain_update(Digest::of(&print).as_bytes());
         Ok(Self {
             disk,

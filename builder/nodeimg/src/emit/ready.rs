@@ -2,10 +2,10 @@
 //!
 //! Clusters of a qcow2 image are DEFLATE streams (RFC 1951) of 64 KiB, and so are grains. Where a grain of the disk is one
 //! cluster of the base, byte for byte, its stream is taken over. One that holds something besides (a directory, a file that
-//! was removed) is of no use but for its bytes. Which clusters serve is a matter of the disk alone: no choice is made here.
+//! was removed) is of no use. Which clusters serve is a matter of the disk alone: no choice is made here.
 
 use crate::open::Clusters;
-use disk::vmdk::{AtHand, GRAIN, Ready, of_cluster};
+use disk::vmdk::{GRAIN, Ready};
 use fstree::{Origin, ReadAt};
 use std::io;
 use std::ops::Range;
@@ -43,16 +43,11 @@ impl<'a> BaseClusters<'a> {
 }
 
 impl Ready for BaseClusters<'_> {
-    fn at_hand(
-        &self,
-        range: Range<u64>,
-        content: &mut [u8],
-        stream: &mut Vec<u8>,
-    ) -> io::Result<AtHand> {
-        let Some((cluster, holes)) = self.cluster(&range) else {
-            return Ok(AtHand::Nothing);
-        };
-        of_cluster(&self.base.image, cluster, &holes, content, stream).map_err(io::Error::other)
+    fn stream(&self, range: Range<u64>, stream: &mut Vec<u8>) -> io::Result<Option<u32>> {
+        match self.cluster(&range) {
+            Some((cluster, holes)) => self.base.streams.append(cluster, &holes, stream),
+            None => Ok(None),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl Digest {
     pub fn of_source(source: &dyn ReadAt) -> io::Result<Self> {
         let mut hash = Sha256::new();
         let (mut buf, mut at) = (Vec::new(), 0);
-        while next(source, &mut at, &mut buf)? {
+        while next(source, PIECE, &mut at, &mut buf)? {
             hash.update(&buf);
         }
         Ok(Self(hash.finalize().into()))
@@ -44,10 +44,24 @@ impl Digest {
         }
         let hasher = Hasher::start();
         let (mut buf, mut at) = (Vec::new(), 0);
-        while next(source, &mut at, &mut buf)? {
+        while next(source, PIECE, &mut at, &mut buf)? {
             buf = hasher.take(buf)?;
         }
         hasher.finish()
+    }
+
+    /// Returns the digest of everything a source holds, and of each part of `part` bytes, of which the last may be short; two
+    /// threads hash.
+    pub fn of_parts(source: &dyn ReadAt, part: usize) -> io::Result<(Self, Vec<Self>)> {
+        let hasher = Hasher::start();
+        let (mut buf, mut at, mut parts) = (Vec::new(), 0, Vec::new());
+        // Whole parts at once.
+        let piece = PIECE.next_multiple_of(part as u64);
+        while next(source, piece, &mut at, &mut buf)? {
+            parts.extend(buf.chunks(part).map(Self::of));
+            buf = hasher.take(buf)?;
+        }
+        Ok((hasher.finish()?, parts))
     }
 
     /// Returns a digest made elsewhere.
@@ -91,9 +105,9 @@ impl Digest {
     }
 }
 
-/// Fills `buf` with the bytes of a source from `at` on, and moves on; says whether there were any.
-fn next(source: &dyn ReadAt, at: &mut u64, buf: &mut Vec<u8>) -> io::Result<bool> {
-    let n = source.size().saturating_sub(*at).min(PIECE);
+/// Fills `buf` with a source's next bytes from `at` on, `piece` of them at most, and moves on; says whether there were any.
+fn next(source: &dyn ReadAt, piece: u64, at: &mut u64, buf: &mut Vec<u8>) -> io::Result<bool> {
+    let n = source.size().saturating_sub(*at).min(piece);
     buf.resize(usize::try_from(n).unwrap_or(0), 0);
     source.read_exact_at(buf, *at)?;
     *at += n;
@@ -150,6 +164,11 @@ mod tests {
             let digest = Digest::of(&source);
             assert_eq!(Digest::of_source(&source).unwrap(), digest, "{len}");
             assert_eq!(Digest::of_awaited(&source).unwrap(), digest, "{len}");
+            for part in [64 << 10, 300_000, 3 << 20] {
+                let parts = source.chunks(part).map(Digest::of).collect();
+                let found = Digest::of_parts(&source, part).unwrap();
+                assert_eq!(found, (digest, parts), "{len} in parts of {part}");
+            }
         }
     }
 

@@ -1,12 +1,14 @@
 //! The content-addressed cache: verified downloads by digest, and what was computed from them.
 //!
-//! `sha256/ab/<hex>` holds inputs, hashed again each time they are first opened; `derived/ab/<hex>` holds sealed files
+//! `sha256/ab/<hex>` holds inputs, verified whenever they are used (see [`input`]); `derived/ab/<hex>` holds sealed files
 //! (see [`sealed`]), named by the digest of their key; `partial/` downloads under way; `locks/` empty files; `grains/`
 //! belongs to [`memory`](super::memory). Any of it may be deleted at any time between builds, and the whole folder carried
 //! elsewhere. Processes share it: names appear by rename, and one that derives makes the others wait. What rots is deleted
 //! when it is found, and made anew; what changes while a build uses it is found by [`Cache::check_again`] before anything
 //! made of it gets a name.
 
+mod checked;
+mod input;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+pub(crate) use input::Input;
 pub(crate) use sealed::Sealed;
 use sealed::Summed;
 
@@ -33,8 +36,8 @@ use sealed::Summed;
 #[derive(Debug)]
 pub(crate) struct Cache {
     root: PathBuf,
-    /// Inputs that this process has hashed, and keeps open.
-    verified: Mutex<BTreeMap<Digest, Arc<FileAt>>>,
+    /// Inputs that this process has verified, or verifies as it reads them, and keeps open.
+    inputs: Mutex<BTreeMap<Digest, Arc<Input>>>,
     /// Derived files that this process has opened.
     opened: Mutex<Vec<Weak<Sealed>>>,
     damage: Arc<Damage>,
@@ -72,7 +75,7 @@ impl Cache {
     pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
-            verified: Mutex::default(),
+            inputs: Mutex::default(),
             opened: Mutex::default(),
             damage: Arc::default(),
         }
@@ -98,12 +101,13 @@ impl Cache {
     pub(crate) fn check_again(&self) -> Result<()> {
         let mut damaged = None;
         let changed = |path: &Path| format!("{} changed while it was used", path.display());
-        self.verified
+        self.inputs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .retain(|digest, file| {
-                let good = !file.may_have_changed()
-                    || Digest::of_source(&**file).is_ok_and(|it| it == *digest);
+            .retain(|digest, input| {
+                let good = !input.is_broken()
+                    && (!input.may_have_changed()
+                        || Digest::of_source(&**input).is_ok_and(|it| it == *digest));
                 if !good {
                     let path = self.input(*digest);
                     damaged = Some((changed(&path), self.damage.in_use(&path)));
@@ -129,25 +133,18 @@ impl Cache {
         self.damage.in_use.swap(false, Ordering::Relaxed)
     }
 
-    /// Opens an input if it is here, after hashing all of it; one that is damaged is deleted, and not here.
-    pub(crate) fn open(&self, digest: Digest) -> Result<Option<Arc<FileAt>>> {
+    /// Opens an input if it is here; one that is damaged is deleted, and not here. What is read of it is verified.
+    pub(crate) fn open(&self, digest: Digest) -> Result<Option<Arc<Input>>> {
         if let Some(file) = self
-            .verified
+            .inputs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&digest)
         {
             return Ok(Some(file.clone()));
         }
-        let path = self.input(digest);
-        let Some(file) = open_if_there(&path)? else {
-            return Ok(None);
-        };
-        if Digest::of_awaited(&file).map_err(at("read", &path))? != digest {
-            self.discard(&path)?;
-            return Ok(None);
-        }
-        Ok(Some(self.remember(digest, file)))
+        let input = Input::open(self, digest, &self.input(digest))?;
+        Ok(input.map(|it| self.remember(digest, it)))
     }
 
     /// Returns whether an input is here by name and, if known, size; reads nothing.
@@ -163,14 +160,14 @@ impl Cache {
         &self,
         download: &Path,
         digest: Digest,
-    ) -> Result<std::result::Result<Arc<FileAt>, Digest>> {
+    ) -> Result<std::result::Result<Arc<Input>, Digest>> {
         let file = File::open(download).map_err(at("open", download))?;
         let path = self.input(digest);
         let file = FileAt::new(file, &path).map_err(at("open", download))?;
-        let found = Digest::of_awaited(&file).map_err(at("read", download))?;
-        if found != digest {
-            return Ok(Err(found));
-        }
+        let input = match Input::adopt(self, digest, file, download)? {
+            Ok(input) => input,
+            Err(found) => return Ok(Err(found)),
+        };
         let folder = path.parent().expect("an input's path has a folder");
         fs::create_dir_all(folder).map_err(at("make folder", folder))?;
         fs::set_permissions(download, Permissions::from_mode(0o444))
@@ -180,7 +177,7 @@ impl Cache {
             .map_err(at("write", download))?;
         fs::rename(download, &path).map_err(at("name", &path))?;
         super::file::sync_folder(folder).map_err(at("write folder", folder))?;
-        Ok(Ok(self.remember(digest, file)))
+        Ok(Ok(self.remember(digest, input)))
     }
 
     /// Puts bytes into the cache and returns their digest.
@@ -201,11 +198,11 @@ impl Cache {
         key: &str,
         make: &mut dyn FnMut(&dyn WriteAt) -> io::Result<u64>,
     ) -> Result<Arc<Sealed>> {
-        let name = Digest::of(key.as_bytes()).to_string();
-        let path = self.root.join("derived").join(&name[..2]).join(&name);
+        let path = self.derived(key);
         if let Some(sealed) = self.open_sealed(&path, key)? {
             return Ok(sealed);
         }
+        let name = Digest::of(key.as_bytes());
         let _lock = self.lock(&format!("derived-{name}"))?;
         if let Some(sealed) = self.open_sealed(&path, key)? {
             return Ok(sealed);
@@ -248,13 +245,18 @@ impl Cache {
         self.root.join("sha256").join(&name[..2]).join(name)
     }
 
-    fn remember(&self, digest: Digest, file: FileAt) -> Arc<FileAt> {
-        let file = Arc::new(file);
-        self.verified
+    /// Returns where what was derived under a key is. The layout of sealed files is part of the name.
+    fn derived(&self, key: &str) -> PathBuf {
+        let name = Digest::of(format!("{key} in chunks of 64 KiB").as_bytes()).to_string();
+        self.root.join("derived").join(&name[..2]).join(&name)
+    }
+
+    fn remember(&self, digest: Digest, input: Arc<Input>) -> Arc<Input> {
+        self.inputs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(digest, file.clone());
-        file
+            .insert(digest, input.clone());
+        input
     }
 
     fn open_sealed(&self, path: &Path, key: &str) -> Result<Option<Arc<Sealed>>> {

@@ -70,6 +70,79 @@ fn inputs_come_back_and_rotten_ones_do_not() {
 }
 
 #[test]
+fn a_large_input_is_verified_where_it_is_read() {
+    let root = tempfile::tempdir().unwrap();
+    let all = source((17 << 20) + 5);
+    let digest = Digest::of(&all);
+    let download = root.path().join("x");
+    let adopted = |cache: &Cache| {
+        fs::write(&download, &all).unwrap();
+        cache.adopt(&download, digest).unwrap().unwrap();
+    };
+    adopted(&Cache::new(root.path()));
+    let by_chunks = |cache: &Cache| {
+        let input = cache.open(digest).unwrap().unwrap();
+        assert!(matches!(*input, Input::ByChunks(_)), "{input:?}");
+        input
+    };
+    assert_eq!(bytes(&by_chunks(&Cache::new(root.path()))).unwrap(), all);
+    // Any range, whatever was read before.
+    let input = by_chunks(&Cache::new(root.path()));
+    for (at, len) in [
+        (65_530, 10),
+        (100, 1),
+        (10, 300_000),
+        (0, 65_536),
+        (all.len() - 9, 9),
+    ] {
+        let mut buf = vec![0; len];
+        input.read_exact_at(&mut buf, at as u64).unwrap();
+        assert_eq!(buf, all[at..at + len], "{len} bytes at {at}");
+    }
+    assert!(
+        input
+            .read_exact_at(&mut [0; 2], all.len() as u64 - 1)
+            .is_err()
+    );
+    // One that was put there by hand, or whose chunks nobody remembers, is hashed, and its chunks are kept again.
+    fs::remove_dir_all(root.path().join("derived")).unwrap();
+    let whole = Cache::new(root.path()).open(digest).unwrap().unwrap();
+    assert!(matches!(*whole, Input::Hashed(_)), "{whole:?}");
+
+    let path = Cache::new(root.path()).input(digest);
+    flip(&path, 5 << 20);
+    let cache = Cache::new(root.path());
+    let input = by_chunks(&cache);
+    let mut buf = [0; 100];
+    input.read_exact_at(&mut buf, (5 << 20) - 70_000).unwrap();
+    assert!(path.exists() && cache.check_again().is_ok());
+    let error = input.read_exact_at(&mut buf, (5 << 20) + 10).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert!(!path.exists() && cache.check_again().is_err() && cache.take_spoiled());
+    assert!(cache.take_damaged() == [path.clone()] && cache.open(digest).unwrap().is_none());
+    adopted(&cache);
+    assert!(cache.open(digest).unwrap().is_some() && !cache.take_spoiled());
+
+    // One that is cut, or has more behind it, is not here at all.
+    for len in [all.len() as u64 - 1, all.len() as u64 + 1] {
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(len).unwrap();
+        let cache = Cache::new(root.path());
+        assert!(
+            cache.open(digest).unwrap().is_none() && !path.exists(),
+            "{len}"
+        );
+        adopted(&cache);
+    }
+    // What is kept of the chunks may rot too: then all of the input is hashed.
+    flip(&file_below(&root.path().join("derived")), 100);
+    let whole = Cache::new(root.path()).open(digest).unwrap().unwrap();
+    assert!(matches!(*whole, Input::Hashed(_)), "{whole:?}");
+    by_chunks(&Cache::new(root.path()));
+}
+
+#[test]
 fn a_download_is_adopted_only_if_it_is_what_it_should_be() {
     let root = tempfile::tempdir().unwrap();
     let cache = Cache::new(root.path());

@@ -65,7 +65,7 @@ pub trait Fetch {
 
 /// Verified inputs, and what was computed from them.
 pub trait Blobs: Sync {
-    /// Opens an input by its digest; the bytes were checked against it when this returns.
+    /// Opens an input by its digest: what is read of it was checked against that, or a read is an error.
     fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>>;
 
     /// Opens what was derived under `key`, or makes it with `make` and keeps it if the host keeps such things.

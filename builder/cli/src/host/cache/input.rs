@@ -1,7 +1,7 @@
 //! Inputs: files whose name is their SHA-256.
 //!
 //! All of a file is hashed when it is downloaded, or first found. What each of its chunks hashes to is kept then, sealed, and
-//! a file that is large is from then on verified chunk by chunk when it is read: a build that reads a tenth of its base need
+//! a file that is large is from then on verified chunk by chunk when it is read: a build that reads a part of its base need
 //! not wait for all of it. What is kept: the file's length (u64, little-endian), and the SHA-256 of each chunk.
 
 use super::checked::{CHUNK, Checked};
@@ -34,49 +34,47 @@ impl Input {
         let Some(file) = open_if_there(path)? else {
             return Ok(None);
         };
-        let input = if file.size() < LARGE {
-            let found = Digest::of_source(&file).map_err(at("read", path))?;
-            (found == digest).then_some(Self::Hashed(file))
-        } else if let Some((len, chunks)) = kept(cache, digest) {
+        let kept = (file.size() >= LARGE)
+            .then(|| kept(cache, digest))
+            .flatten();
+        let input = if let Some((len, chunks)) = kept {
             let whole = len == file.size();
             let input = whole.then(|| Checked::new(file, path, len, chunks, &cache.damage));
-            input.flatten().map(Self::ByChunks)
+            input.flatten().map(|it| Arc::new(Self::ByChunks(it)))
         } else {
-            let (found, chunks) = Digest::of_parts(&file, CHUNK).map_err(at("read", path))?;
-            (found == digest).then(|| Self::hashed(cache, digest, file, &chunks))
+            Self::adopt(cache, digest, file, path)?.ok()
         };
         if input.is_none() {
             cache.discard(path)?;
         }
-        Ok(input.map(Arc::new))
+        Ok(input)
     }
 
-    /// Hashes a file that is new at `path`; returns the input that it is, or what it hashes to if that is not `digest`.
+    /// Hashes all of a file at `path`; returns the input that it is, or what it hashes to if that is not `digest`.
     pub(super) fn adopt(
         cache: &Cache,
         digest: Digest,
         file: FileAt,
         path: &Path,
     ) -> Result<std::result::Result<Arc<Self>, Digest>> {
+        if file.size() < LARGE {
+            let found = Digest::of_source(&file).map_err(at("read", path))?;
+            return Ok((found == digest)
+                .then(|| Arc::new(Self::Hashed(file)))
+                .ok_or(found));
+        }
         let (found, chunks) = Digest::of_parts(&file, CHUNK).map_err(at("read", path))?;
         if found != digest {
             return Ok(Err(found));
         }
-        Ok(Ok(Arc::new(Self::hashed(cache, digest, file, &chunks))))
-    }
-
-    /// Returns the input that a file is, and keeps what its chunks hash to.
-    fn hashed(cache: &Cache, digest: Digest, file: FileAt, chunks: &[Digest]) -> Self {
-        if file.size() >= LARGE {
-            let mut bytes = file.size().to_le_bytes().to_vec();
-            bytes.extend(chunks.iter().flat_map(Digest::as_bytes));
-            // A cache that has no room for them has the input hashed again.
-            let kept = cache.derive(&key(digest), &mut |out| {
-                out.write_all_at(&bytes, 0).map(|()| bytes.len() as u64)
-            });
-            drop(kept);
-        }
-        Self::Hashed(file)
+        let mut bytes = file.size().to_le_bytes().to_vec();
+        bytes.extend(chunks.iter().flat_map(Digest::as_bytes));
+        // A cache that has no room for them has the input hashed again.
+        let kept = cache.derive(&key(digest), &mut |out| {
+            out.write_all_at(&bytes, 0).map(|()| bytes.len() as u64)
+        });
+        drop(kept);
+        Ok(Ok(Arc::new(Self::Hashed(file))))
     }
 
     /// Returns whether something in it was found damaged.

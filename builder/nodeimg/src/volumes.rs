@@ -59,34 +59,114 @@ pub(crate) fn root(
             }
         }
     }
+    Err(none("ext4", label, &seen))
+}
+
+/// Finds and reads the FAT volume with that label.
+pub(crate) fn boot(disk: &OpenDisk, label: &str) -> Result<Volume<fat::Facts>> {
+    let mut seen = Vec::new();
+    let mut unreadable = None;
+    for (partition, window) in windows(disk)? {
+        match fat::read(window) {
+            Ok((tree, facts)) => {
+                let found = facts.label.as_ref().map(ToString::to_string);
+                if found.as_deref() == Some(label) {
+                    return Ok(Volume {
+                        partition,
+                        tree,
+                        facts,
+                    });
+                }
+                seen.extend(found);
+            }
+            Err(fat::Error::NotFat { .. }) => {}
+            // One that is not looked for may be as it likes.
+            Err(cause) => {
+                unreadable.get_or_insert((partition, cause));
+            }
+        }
+    }
+    if let Some((partition, cause)) = unreadable {
+        let what =
+            format!("the file system of partition {partition} of the base image cannot be read");
+        return Err(Error::input(what).because(cause));
+    }
+    Err(none("FAT", label, &seen))
+}
+
+/// Returns the error that no volume has a label.
+fn none(kind: &str, label: &str, seen: &[String]) -> Error {
     let found = if seen.is_empty() {
         "none".to_owned()
     } else {
         seen.join(", ")
     };
-    Err(Error::input(format!(
-        "the base image has no ext4 file system labelled {label:?}"
+    Error::input(format!(
+        "the base image has no {kind} file system labelled {label:?}"
     ))
-    .help(format!("labels found: {found}")))
+    .help(format!("labels found: {found}"))
 }
 
-/// Finds and reads the FAT volume with that label.
-pub(crate) fn boot(disk: &OpenDisk, label: &str) -> Result<Volume<fat::Facts>> {
-    for (partition, window) in windows(disk)? {
-        if let Ok((tree, facts)) = fat::read(window)
-            && facts
-                .label
-                .as_ref()
-                .is_some_and(|it| it.to_string() == label)
-        {
-            return Ok(Volume {
-                partition,
-                tree,
-                facts,
-            });
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use disk::table::{Active, Kind, Lba, Partition, Scheme, SectorSize, Table};
+    use std::io;
+
+    /// A mebibyte of zeros, or one that cannot be read.
+    struct Zeros(Option<io::ErrorKind>);
+
+    impl ReadAt for Zeros {
+        fn size(&self) -> u64 {
+            1 << 20
+        }
+
+        fn read_exact_at(&self, buf: &mut [u8], _: u64) -> io::Result<()> {
+            buf.fill(0);
+            self.0.map_or(Ok(()), |kind| Err(kind.into()))
         }
     }
-    Err(Error::input(format!(
-        "the base image has no FAT file system labelled {label:?}"
-    )))
+
+    fn open(disk: Zeros) -> OpenDisk {
+        let kind = Kind::Primary {
+            type_code: 0x0c,
+            active: Active::No,
+        };
+        OpenDisk {
+            disk: Arc::new(disk),
+            table: Table {
+                sector: SectorSize::B512,
+                scheme: Scheme::Mbr {
+                    signature: 1,
+                    boot_code: Box::new([0; 440]),
+                },
+                partitions: vec![Partition {
+                    number: 1,
+                    start: Lba(64),
+                    sectors: 1024,
+                    kind,
+                }],
+                warnings: Vec::new(),
+            },
+            qcow2: None,
+        }
+    }
+
+    #[test]
+    fn a_volume_that_cannot_be_read_is_not_taken_for_one_that_is_not_there() {
+        let jobs = NonZeroUsize::MIN;
+        let both = |disk: fn() -> Zeros| {
+            let root = root(&open(disk()), "x", jobs).err().expect("an error");
+            let boot = boot(&open(disk()), "x").err().expect("an error");
+            [root, boot].map(|it| it.to_string())
+        };
+        for (kind, text) in ["ext4", "FAT"].iter().zip(both(|| Zeros(None))) {
+            let said = format!("the base image has no {kind} file system labelled \"x\"");
+            assert_eq!(text, said);
+        }
+        for text in both(|| Zeros(Some(io::ErrorKind::InvalidData))) {
+            let said = "the file system of partition 1 of the base image cannot be read";
+            assert_eq!(text, said);
+        }
+    }
 }

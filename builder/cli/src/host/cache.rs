@@ -97,7 +97,7 @@ impl Cache {
     }
 
     /// Looks again at every file in use that may have changed since it was checked. What is damaged is deleted, and an
-    /// error: whatever was made of it is not to be trusted.
+    /// error until [`Cache::take_spoiled`] is asked: whatever was made of it is not to be trusted.
     pub(crate) fn check_again(&self) -> Result<()> {
         let mut damaged = None;
         let changed = |path: &Path| format!("{} changed while it was used", path.display());
@@ -119,6 +119,10 @@ impl Cache {
             if let Err(cause) = sealed.check_again() {
                 damaged = Some((changed(sealed.path()), cause));
             }
+        }
+        if damaged.is_none() && self.damage.in_use.load(Ordering::Relaxed) {
+            let what = "a file of the cache changed while it was used".to_owned();
+            damaged = Some((what, file::Failed::damaged(&self.root)));
         }
         damaged.map_or(Ok(()), |(what, cause)| {
             Err(Error::world(what).because(cause).help(

@@ -1,7 +1,7 @@
 //! Files of which each chunk is verified when it is first touched.
 //!
 //! Reading what has not been looked at yet costs hashing the chunks around it; what nobody reads costs nothing. A file that
-//! changes after that is found by [`Checked::may_have_changed`].
+//! changes after that is found by [`Checked::may_have_changed`], at the latest when it is let go.
 
 use super::Damage;
 use crate::host::file::FileAt;
@@ -75,7 +75,10 @@ impl Checked {
             let len = self.bytes_of(index)?;
             self.read_chunk(index, &mut chunk[..len])
         });
-        all.map_err(|_| self.damage.in_use(&self.path))
+        all.map_err(|_| {
+            self.broken.store(true, Ordering::Relaxed);
+            self.damage.in_use(&self.path)
+        })
     }
 
     /// Returns how many bytes a chunk has.
@@ -104,6 +107,15 @@ impl Checked {
         (index..end)
             .find(|it| self.digests[*it] == NO_DATA || !self.verified[*it].load(Ordering::Acquire))
             .unwrap_or(end)
+    }
+}
+
+impl Drop for Checked {
+    /// A file that changed was in use, however early it is let go: what was read of it a second time was not verified.
+    fn drop(&mut self) {
+        if !self.is_broken() && self.may_have_changed() {
+            self.verify().ok();
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! not wait for all of it. What is kept: the file's length (u64, little-endian), and the SHA-256 of each chunk.
 
 use super::checked::{CHUNK, Checked};
-use super::{Cache, open_if_there};
+use super::{Cache, Sealed, open_if_there};
 use crate::host::at;
 use crate::host::file::FileAt;
 use fstree::ReadAt;
@@ -91,12 +91,20 @@ impl Input {
     }
 }
 
-/// Returns an input's length and what its chunks hash to, if that was kept.
+/// Returns an input's length and what its chunks hash to, if that was kept; what is damaged is deleted.
 fn kept(cache: &Cache, digest: Digest) -> Option<(u64, Vec<[u8; 32]>)> {
     let key = key(digest);
-    let sealed = cache.open_sealed(&cache.derived(&key), &key).ok()??;
-    let mut bytes = vec![0; usize::try_from(sealed.size()).ok()?];
-    sealed.read_exact_at(&mut bytes, 0).ok()?;
+    let path = cache.derived(&key);
+    let file = open_if_there(&path).ok()??;
+    // Nothing is made of it before all of it is read: damage to it spoils nothing.
+    let read = Sealed::open(file, &path, &key, &Arc::default()).and_then(|sealed| {
+        let mut bytes = vec![0; usize::try_from(sealed.size()).map_err(io::Error::other)?];
+        sealed.read_exact_at(&mut bytes, 0).map(|()| bytes)
+    });
+    if read.is_err() {
+        cache.discard(&path).ok();
+    }
+    let bytes = read.ok()?;
     let (len, chunks) = bytes.split_first_chunk::<8>()?;
     let (chunks, rest) = chunks.as_chunks::<32>();
     rest.is_empty()

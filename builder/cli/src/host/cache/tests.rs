@@ -306,6 +306,38 @@ fn what_changes_while_it_is_used_is_found_deleted_and_made_anew() {
 }
 
 #[test]
+fn what_changes_while_it_is_used_is_found_also_if_it_is_let_go_before_anybody_looks() {
+    let (root, made) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
+    let cache = Cache::new(root.path());
+    let derived = derive(&cache, &made).unwrap();
+    bytes(&derived).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let path = file_below(&root.path().join("derived"));
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    flip(&path, 100);
+    drop(derived);
+    assert!(!path.exists() && cache.check_again().is_err() && cache.check_again().is_err());
+    assert!(cache.take_spoiled() && cache.check_again().is_ok() && !cache.take_spoiled());
+    assert_eq!(cache.take_damaged(), [path]);
+}
+
+#[test]
+fn what_changes_while_it_is_used_stays_found_when_a_large_input_comes() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::new(root.path());
+    let small = cache.insert(&source(5000)).unwrap();
+    let path = cache.input(small);
+    cache.open(small).unwrap().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    flip(&path, 100);
+    let (download, large) = (root.path().join("x"), source(16 << 20));
+    fs::write(&download, &large).unwrap();
+    let adopted = cache.adopt(&download, Digest::of(&large)).unwrap();
+    assert!(adopted.is_ok() && cache.check_again().is_err() && cache.take_spoiled());
+}
+
+#[test]
 fn a_failed_or_panicked_making_leaves_nothing() {
     let (root, made) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
     let cache = Cache::new(root.path());

@@ -4,6 +4,7 @@
 //! block for every 8 MiB with its sizes in the block header, so that readers decode in parallel too. A stretch of zeros is
 //! compressed once and repeated.
 
+use crate::append::Append;
 use crate::compressed::xz;
 use crate::error::Error;
 use crate::fields::is_zero;
@@ -30,7 +31,7 @@ pub fn write(
     disk: &dyn ReadAt,
     compression: Compression,
     jobs: NonZeroUsize,
-    out: &mut dyn io::Write,
+    out: &mut dyn Append,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, Error> {
     match compression {
@@ -118,11 +119,12 @@ impl Own {
     }
 }
 
-fn put(out: &mut dyn io::Write, bytes: &[u8], written: &mut u64) -> Result<(), Error> {
-    out.write_all(bytes).map_err(Error::io(format!(
+fn put(out: &mut dyn Append, bytes: Vec<u8>, written: &mut u64) -> Result<(), Error> {
+    let len = bytes.len() as u64;
+    out.append(bytes).map_err(Error::io(format!(
         "writing the compressed disk at byte {written}"
     )))?;
-    *written += bytes.len() as u64;
+    *written += len;
     Ok(())
 }
 
@@ -130,7 +132,7 @@ fn zst(
     disk: &dyn ReadAt,
     level: i32,
     jobs: NonZeroUsize,
-    out: &mut dyn io::Write,
+    out: &mut dyn Append,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, Error> {
     let mut written = 0;
@@ -149,7 +151,7 @@ fn zst(
             Ok((packed, stretch.range.end))
         },
         |(packed, end)| {
-            put(out, &packed, &mut written)?;
+            put(out, packed, &mut written)?;
             progress(end);
             Ok(())
         },
@@ -157,7 +159,7 @@ fn zst(
     if written == 0 {
         // A disk of no bytes is still a stream.
         let empty = zstd::bulk::compress(&[], level).map_err(failed)?;
-        put(out, &empty, &mut written)?;
+        put(out, empty, &mut written)?;
     }
     Ok(written)
 }
@@ -172,12 +174,12 @@ fn xz_stream(
     disk: &dyn ReadAt,
     preset: u32,
     jobs: NonZeroUsize,
-    out: &mut dyn io::Write,
+    out: &mut dyn Append,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, Error> {
     let mut written = 0;
     let mut records = Vec::new();
-    put(out, &xz::stream_header(xz::CHECK_CRC32), &mut written)?;
+    put(out, xz::stream_header(xz::CHECK_CRC32), &mut written)?;
     let encoder = xz::BlockEncoder::new(preset)?;
     ordered::run(
         jobs,
@@ -193,17 +195,14 @@ fn xz_stream(
                 unpadded,
                 uncompressed: range.end - range.start,
             });
-            put(out, &packed, &mut written)?;
+            put(out, packed, &mut written)?;
             progress(range.end);
             Ok(())
         },
     )?;
     let index = xz::index(&records);
-    put(out, &index, &mut written)?;
-    put(
-        out,
-        &xz::stream_footer(index.len() as u64, xz::CHECK_CRC32),
-        &mut written,
-    )?;
+    let footer = xz::stream_footer(index.len() as u64, xz::CHECK_CRC32);
+    put(out, index, &mut written)?;
+    put(out, footer, &mut written)?;
     Ok(written)
 }

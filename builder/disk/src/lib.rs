@@ -7,6 +7,7 @@
 //!
 //! Knows no file system, hashes nothing, and opens no file of the host.
 
+mod append;
 mod chunks;
 mod clusters;
 pub mod compress;
@@ -20,5 +21,6 @@ mod sniff;
 pub mod table;
 pub mod vmdk;
 
+pub use append::Append;
 pub use error::Error;
 pub use sniff::{Format, open, open_with, sniff};

@@ -17,6 +17,7 @@ mod units;
 use crate::error::{Error, Result, input};
 use crate::open::{Clusters, OpenDisk};
 use crate::plan::{Plan, Step};
+use crate::tables;
 use crate::volumes::{self, Volume};
 use crate::want::Blobs;
 use fstree::{Content, FileTree, ImgPath, Timestamp};
@@ -88,15 +89,19 @@ fn start<'a>(plan: &Plan, blobs: &'a dyn Blobs, jobs: NonZeroUsize) -> Result<Wo
     else {
         return Err(Error::input("a plan begins with its base"));
     };
+    let time = Timestamp::from_secs(plan.time);
+    let read = |base: &OpenDisk| {
+        let root = volumes::root(base, root_label, jobs)?;
+        let boot = boot_label.as_ref();
+        let boot = boot.map(|label| volumes::boot(base, label)).transpose()?;
+        let packages = packages::Packages::open(&root.tree, *arch, time)?;
+        Ok((root, boot, packages))
+    };
     let base = crate::open::input(*digest, blobs, jobs)?;
     let clusters = Clusters::of(&base, *digest, blobs, jobs)?;
-    let root = volumes::root(&base, root_label, jobs)?;
-    let boot = boot_label
-        .as_ref()
-        .map(|label| volumes::boot(&base, label))
-        .transpose()?;
-    let time = Timestamp::from_secs(plan.time);
-    let packages = packages::Packages::open(&root.tree, *arch, time)?;
+    let key = format!("{digest} {root_label:?} {boot_label:?}");
+    let base = tables::kept(base, &key, blobs, |base| read(base).map(drop))?;
+    let (root, boot, packages) = read(&base)?;
     Ok(Work {
         base,
         clusters,

@@ -23,6 +23,7 @@ pub mod seed;
 pub mod shelf;
 pub mod show;
 pub mod size;
+mod tables;
 pub mod time;
 mod toml_text;
 mod volumes;

@@ -3,7 +3,7 @@
 //! What fails here fails by the machine, whatever the core makes of it: [`Failed`] says so, and names the file.
 
 use fstree::{ReadAt, WriteAt};
-use rustix::fs::SeekFrom;
+use rustix::fs::{Advice, SeekFrom};
 use std::error::Error;
 use std::fmt;
 use std::fs::{self, File, Metadata};
@@ -218,6 +218,15 @@ impl WriteAt for FileOut {
             at += piece.len() as u64;
         }
         Ok(())
+    }
+}
+
+/// Tells the kernel that a file's pages are not needed in memory: it is about to be replaced, and freeing them takes as long as
+/// the rest of that. The file stays what it is.
+pub(crate) fn forget_pages(path: &Path) {
+    // It is of no other use, so nothing is lost where that is not possible.
+    if let Ok(file) = File::open(path) {
+        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).ok();
     }
 }
 

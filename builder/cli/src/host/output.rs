@@ -103,6 +103,11 @@ impl Partial {
         &self.out
     }
 
+    /// Returns the name that the file will have.
+    pub(crate) fn goal(&self) -> &Path {
+        &self.goal
+    }
+
     /// Brings the bytes to the disk and gives the file its name, in place of an older file.
     pub(crate) fn finish(self) -> Result<()> {
         Self::finish_all(vec![self], &[])

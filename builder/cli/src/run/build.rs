@@ -5,7 +5,7 @@ use super::{Host, fleet};
 use crate::args::{Build, Select};
 use crate::host::at;
 use crate::host::cache::Cache;
-use crate::host::file::FileOut;
+use crate::host::file::{self, FileOut};
 use crate::host::memory::Memory;
 use crate::host::output::{Partial, Readers};
 use crate::host::progress::Stage;
@@ -297,7 +297,11 @@ impl Draft for FileDraft {
             return Ok(());
         }
         let file = self.out().file().try_clone()?;
-        let flush = thread::spawn(move || file.sync_data());
+        let older = self.partial.goal().to_owned();
+        let flush = thread::spawn(move || {
+            file::forget_pages(&older);
+            file.sync_data()
+        });
         self.flush
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

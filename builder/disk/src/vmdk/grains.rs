@@ -157,16 +157,19 @@ impl Packer {
         }
     }
 
-    /// Compresses the grains of `chunk`.
+    /// Compresses the grains of `chunk` into a buffer, whose content is dropped.
     pub(super) fn chunk(
         &mut self,
         disk: &dyn ReadAt,
         chunk: Range<u64>,
         options: &VmdkOptions<'_>,
+        mut buffer: Vec<u8>,
     ) -> Result<Packed, Error> {
+        buffer.clear();
+        // Grains rarely grow: one allocation, of which only what is used takes memory.
+        buffer.reserve(CHUNK);
         let mut packed = Packed {
-            // Grains rarely grow: one allocation, of which only what is used takes memory.
-            bytes: Vec::with_capacity(CHUNK),
+            bytes: buffer,
             records: Vec::new(),
             chunk,
         };

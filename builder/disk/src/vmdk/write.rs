@@ -10,12 +10,13 @@ use super::grains::{CHUNK, GRAIN, GrainCache, Packed, Packer};
 use super::header::Header;
 use super::ready::Ready;
 use super::{AT_END, FLAG_COMPRESSED, FLAG_MARKERS, FORMAT, SECTOR};
+use crate::append::Append;
 use crate::chunks::Chunks;
 use crate::error::Error;
 use crate::ordered;
 use fstree::ReadAt;
-use std::io;
 use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 
 /// Sectors before the first grain, as VirtualBox has it.
 const OVERHEAD: u64 = 128;
@@ -72,7 +73,7 @@ pub fn write_stream(
     disk: &dyn ReadAt,
     options: &VmdkOptions<'_>,
     jobs: NonZeroUsize,
-    out: &mut dyn io::Write,
+    out: &mut dyn Append,
     progress: &mut dyn FnMut(u64),
 ) -> Result<VmdkStats, Error> {
     if !disk.size().is_multiple_of(SECTOR) {
@@ -83,14 +84,24 @@ pub fn write_stream(
     }
     let mut chunks = Chunks::new(disk, CHUNK as u64);
     let mut stream = Extent::start(disk.size() / SECTOR, options, out)?;
+    // Buffers that were written are filled again: memory that is new has to be found and cleared first.
+    let spare = Mutex::new(Vec::new());
+    let spares = || spare.lock().unwrap_or_else(PoisonError::into_inner);
     ordered::run(
         jobs,
         || chunks.next(),
         || Packer::new(options.effort),
-        |packer, chunk| packer.chunk(disk, chunk, options),
+        |packer, chunk| {
+            let buffer = spares().pop().unwrap_or_default();
+            packer.chunk(disk, chunk, options, buffer)
+        },
         |packed| {
-            stream.append(&packed)?;
-            progress(packed.chunk.end);
+            let end = packed.chunk.end;
+            let buffer = stream.append(packed)?;
+            if buffer.capacity() >= CHUNK {
+                spares().push(buffer);
+            }
+            progress(end);
             Ok(())
         },
     )?;
@@ -99,7 +110,7 @@ pub fn write_stream(
 
 /// The extent as it grows.
 struct Extent<'a> {
-    out: &'a mut dyn io::Write,
+    out: &'a mut dyn Append,
     header: Header,
     /// The next sector of the file.
     sector: u64,
@@ -114,7 +125,7 @@ impl<'a> Extent<'a> {
     fn start(
         sectors: u64,
         options: &VmdkOptions<'_>,
-        out: &'a mut dyn io::Write,
+        out: &'a mut dyn Append,
     ) -> Result<Self, Error> {
         let header = Header {
             version: 3,
@@ -157,20 +168,18 @@ impl<'a> Extent<'a> {
             table_index: 0,
             grains: 0,
         };
-        extent.write(&front)?;
+        extent.write(front)?;
         Ok(extent)
     }
 
-    /// Writes `bytes` and pads them to whole sectors.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    /// Writes `bytes`, padded to whole sectors, and returns a buffer as [`Append`] does.
+    fn write(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
         let at = self.sector * SECTOR;
-        let padding = bytes.len().next_multiple_of(512) - bytes.len();
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        self.sector += bytes.len() as u64 / SECTOR;
         self.out
-            .write_all(bytes)
-            .and_then(|()| self.out.write_all(&[0; 512][..padding]))
-            .map_err(Error::io(format!("writing the VMDK at byte {at}")))?;
-        self.sector += (bytes.len() + padding) as u64 / SECTOR;
-        Ok(())
+            .append(bytes)
+            .map_err(Error::io(format!("writing the VMDK at byte {at}")))
     }
 
     /// Returns the next sector's number as the tables hold it.
@@ -179,13 +188,14 @@ impl<'a> Extent<'a> {
             .map_err(|_| Error::unsupported(FORMAT, "a file larger than 2 TiB"))
     }
 
-    fn append(&mut self, packed: &Packed) -> Result<(), Error> {
+    /// Writes a chunk's records; returns a buffer as [`Append`] does.
+    fn append(&mut self, packed: Packed) -> Result<Vec<u8>, Error> {
         // A chunk never reaches into another table: its length divides what a table covers.
         let first = usize::try_from(packed.chunk.start / GRAIN as u64)
             .map_err(|_| Error::unsupported(FORMAT, "a disk of this size"))?;
         let table = first / TABLE_ENTRIES as usize;
         if packed.records.is_empty() {
-            return Ok(());
+            return Ok(packed.bytes);
         }
         if table != self.table_index {
             self.end_table()?;
@@ -201,18 +211,18 @@ impl<'a> Extent<'a> {
             self.grains += 1;
         }
         self.sector = start;
-        self.write(&packed.bytes)
+        self.write(packed.bytes)
     }
 
     /// Writes a marker that announces the sectors of `payload`, and those.
     fn announce(&mut self, marker: Marker, payload: &[u8]) -> Result<(), Error> {
         let sectors = (payload.len() as u64).div_ceil(SECTOR);
-        let mut bytes = [0; 512];
+        let mut bytes = vec![0; 512];
         bytes[..8].copy_from_slice(&sectors.to_le_bytes());
         // Bytes 8 to 11, a grain's size, are zero in every other marker.
         bytes[12..16].copy_from_slice(&(marker as u32).to_le_bytes());
-        self.write(&bytes)?;
-        self.write(payload)
+        bytes.extend_from_slice(payload);
+        self.write(bytes).map(drop)
     }
 
     fn end_table(&mut self) -> Result<(), Error> {

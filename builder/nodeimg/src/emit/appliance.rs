@@ -57,8 +57,8 @@ pub(super) fn write(
         disk: &options.file_name,
     };
     let mtime = u64::try_from(plan.time).unwrap_or_default();
-    let written = ova::write(draft, names, mtime, &text, |mut out| {
-        disk::vmdk::write_stream(&image.disk, options, target.jobs, &mut out, progress).map(|_| ())
+    let written = ova::write(draft, names, mtime, &text, |out| {
+        disk::vmdk::write_stream(&image.disk, options, target.jobs, out, progress).map(|_| ())
     });
     let size = written.map_err(|failure| match failure {
         ova::Failure::Disk(cause) => world(broken.as_str())(cause),

@@ -3,16 +3,20 @@
 //! One thread that did both would be the slowest of a build whose grains are remembered: all it does is hand bytes on.
 
 use crate::digest::{Digest, Hasher};
+use disk::Append;
 use fstree::WriteAt;
 use std::io;
 
-/// So much is written at once: grains are small, and every write is a call of the kernel.
+/// Pieces that are smaller are written together: every write is a call of the kernel.
+const SMALL: usize = 64 << 10;
+/// So much of them is written at once.
 const BUFFER: usize = 1 << 20;
 
 /// A place that is written from some offset on.
 pub(super) struct Hashed<'a> {
     out: &'a dyn WriteAt,
     at: u64,
+    /// Small pieces that are not written yet.
     buffer: Vec<u8>,
     hasher: Hasher,
 }
@@ -23,7 +27,7 @@ impl<'a> Hashed<'a> {
         Self {
             out,
             at,
-            buffer: Vec::with_capacity(2 * BUFFER),
+            buffer: Vec::new(),
             hasher: Hasher::start(),
         }
     }
@@ -43,25 +47,30 @@ impl<'a> Hashed<'a> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.out.write_all_at(&self.buffer, self.at)?;
-        self.at += self.buffer.len() as u64;
-        self.buffer = self.hasher.take(std::mem::take(&mut self.buffer))?;
+        let buffer = std::mem::take(&mut self.buffer);
+        self.buffer = self.put(buffer)?;
         self.buffer.clear();
         Ok(())
     }
+
+    fn put(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.out.write_all_at(&bytes, self.at)?;
+        self.at += bytes.len() as u64;
+        self.hasher.take(bytes)
+    }
 }
 
-impl io::Write for Hashed<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(buf);
+impl Append for Hashed<'_> {
+    fn append(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        if bytes.len() >= SMALL {
+            self.drain()?;
+            return self.put(bytes);
+        }
+        self.buffer.extend_from_slice(&bytes);
         if self.buffer.len() >= BUFFER {
             self.drain()?;
         }
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.drain()
+        Ok(bytes)
     }
 }
 
@@ -69,7 +78,6 @@ impl io::Write for Hashed<'_> {
 mod tests {
     use super::super::tests::Memory;
     use super::*;
-    use std::io::Write as _;
 
     #[test]
     fn pieces_of_any_size_are_written_and_hashed_in_order() {
@@ -81,8 +89,9 @@ mod tests {
         let (mut rest, mut size) = (&all[..], 1);
         while !rest.is_empty() {
             let (now, later) = rest.split_at(size.min(rest.len()));
-            out.write_all(now).unwrap();
-            (rest, size) = (later, size * 3);
+            out.append(now.to_vec()).unwrap();
+            // Small ones, then large ones among them.
+            (rest, size) = (later, if size > 300_000 { 7 } else { size * 3 });
         }
         assert_eq!(out.end(), all.len() as u64 + 5);
         let (end, digest) = out.finish().unwrap();
@@ -96,7 +105,7 @@ mod tests {
         let out = Hashed::new(&memory, 0);
         assert_eq!(out.finish().unwrap(), (0, Digest::of(b"")));
         let mut out = Hashed::new(&memory, 0);
-        out.write_all(b"a").unwrap();
+        out.append(b"a".to_vec()).unwrap();
         assert!(out.finish().is_err());
     }
 }

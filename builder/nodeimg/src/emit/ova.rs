@@ -6,8 +6,9 @@
 
 use super::hashed::Hashed;
 use crate::digest::Digest;
+use disk::Append;
 use fstree::WriteAt;
-use std::io::{self, Write};
+use std::io;
 
 /// A tar block.
 const BLOCK: u64 = 512;
@@ -32,7 +33,7 @@ pub(crate) fn write<E>(
     names: Names<'_>,
     mtime: u64,
     ovf: &dyn Fn(u64) -> String,
-    disk: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    disk: impl FnOnce(&mut dyn Append) -> Result<(), E>,
 ) -> Result<u64, Failure<E>> {
     let (ovf_name, mf_name) = (format!("{}.ovf", names.base), format!("{}.mf", names.base));
     // Twenty digits are the most that a size takes.
@@ -141,7 +142,7 @@ mod tests {
                 disk: "node-disk001.vmdk",
             };
             let ovf = |size: u64| format!("<Envelope size=\"{size}\"/>\n");
-            let write_disk = |out: &mut dyn Write| out.write_all(&vec![7; len]);
+            let write_disk = |out: &mut dyn Append| out.append(vec![7; len]).map(drop);
             let size = write(&memory, names, 1_700_000_000, &ovf, write_disk).unwrap();
             let bytes = memory.into_bytes();
             assert_eq!(bytes.len() as u64, size);

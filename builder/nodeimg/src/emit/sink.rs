@@ -5,6 +5,7 @@ use super::hashed::Hashed;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::want::Memory;
+use disk::Append;
 use fstree::{ReadAt, WriteAt};
 use sha2::{Digest as _, Sha256};
 use std::io;
@@ -57,13 +58,9 @@ impl<'a> Stream<'a> {
     }
 }
 
-impl io::Write for Stream<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.hashed.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.hashed.flush()
+impl Append for Stream<'_> {
+    fn append(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.hashed.append(bytes)
     }
 }
 

@@ -1,0 +1,378 @@
+//! What every build reads of a base, in one piece: its tables and directories, and dpkg's database.
+//!
+//! In an image they lie scattered, a few KiB here and there, and each costs decoding the cluster around it. So the ranges that
+//! are read are noted once, and their bytes kept by the host. Layout, all integers little-endian: count of ranges (u64); start
+//! and length of each (u64), in rising order and apart from each other; the bytes of all, one after the other.
+
+use crate::error::Result;
+use crate::open::OpenDisk;
+use crate::want::Blobs;
+use fstree::{Origin, ReadAt, WriteAt};
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes that are copied at once.
+const PIECE: u64 = 1 << 20;
+/// A range takes so many bytes before the bytes begin.
+const ENTRY: u64 = 16;
+
+/// Returns the disk with what `read` reads of it taken from what was kept under `key`, or kept now.
+///
+/// `key` names the disk, and what `read` reads.
+pub(crate) fn kept(
+    disk: OpenDisk,
+    key: &str,
+    blobs: &dyn Blobs,
+    read: impl Fn(&OpenDisk) -> Result<()>,
+) -> Result<OpenDisk> {
+    let mut failed = None;
+    let blob = blobs.derive(&format!("{key}.tables 1"), &mut |out| {
+        let noting = Arc::new(Noting {
+            disk: disk.disk.clone(),
+            seen: Mutex::default(),
+        });
+        let noted = OpenDisk {
+            disk: noting.clone(),
+            table: disk.table.clone(),
+            qcow2: None,
+        };
+        if let Err(error) = read(&noted) {
+            // It is told as if nothing had been kept.
+            failed = Some(error);
+            return Err(io::Error::other("the base cannot be read"));
+        }
+        write(&disk.disk, &noting.ranges(), out)
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let ranges = Ranges::read(&blob?).map_err(crate::error::world("reading what was kept"));
+    Ok(OpenDisk {
+        disk: Arc::new(Kept {
+            ranges: ranges?,
+            disk: disk.disk.clone(),
+        }),
+        ..disk
+    })
+}
+
+/// Writes ranges of a disk; returns how many bytes that makes.
+fn write(disk: &dyn ReadAt, ranges: &[Range<u64>], out: &dyn WriteAt) -> io::Result<u64> {
+    let mut front = (ranges.len() as u64).to_le_bytes().to_vec();
+    for range in ranges {
+        front.extend(range.start.to_le_bytes());
+        front.extend((range.end - range.start).to_le_bytes());
+    }
+    out.write_all_at(&front, 0)?;
+    let (mut at, mut buf) = (front.len() as u64, Vec::new());
+    for range in ranges {
+        let mut from = range.start;
+        while from < range.end {
+            let len = (range.end - from).min(PIECE);
+            buf.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
+            disk.read_exact_at(&mut buf, from)?;
+            out.write_all_at(&buf, at)?;
+            (from, at) = (from + len, at + len);
+        }
+    }
+    Ok(at)
+}
+
+/// A disk of which it is noted what is read.
+struct Noting {
+    disk: Arc<dyn ReadAt>,
+    seen: Mutex<Vec<Range<u64>>>,
+}
+
+impl Noting {
+    /// Returns the ranges that were read, in order; those that meet are one.
+    fn ranges(&self) -> Vec<Range<u64>> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = std::mem::take(&mut *seen);
+        all.sort_by_key(|it| it.start);
+        let mut apart: Vec<Range<u64>> = Vec::new();
+        for range in all {
+            match apart.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => apart.push(range),
+            }
+        }
+        apart
+    }
+}
+
+impl ReadAt for Noting {
+    fn size(&self) -> u64 {
+        self.disk.size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.disk.read_exact_at(buf, offset)?;
+        if !buf.is_empty() {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.push(offset..offset + buf.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        self.disk.next_data(offset)
+    }
+
+    fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
+        self.disk.origins(range, tell);
+    }
+}
+
+/// Ranges of a disk that were kept.
+struct Ranges {
+    blob: Arc<dyn ReadAt>,
+    /// Each range on the disk, and where its bytes are in the blob.
+    places: Vec<(Range<u64>, u64)>,
+}
+
+impl Ranges {
+    /// Reads where what is; [`io::ErrorKind::InvalidData`] says that the blob is not one of these.
+    fn read(blob: &Arc<dyn ReadAt>) -> io::Result<Self> {
+        let bad = || io::Error::new(io::ErrorKind::InvalidData, "these are no ranges of a disk");
+        let mut number = [0; 8];
+        blob.read_exact_at(&mut number, 0)?;
+        let count = u64::from_le_bytes(number);
+        let front = count.checked_mul(ENTRY).and_then(|it| it.checked_add(8));
+        let front = front.filter(|it| *it <= blob.size()).ok_or_else(bad)?;
+        let len = usize::try_from(front - 8).map_err(io::Error::other)?;
+        let mut entries = vec![0; len];
+        blob.read_exact_at(&mut entries, 8)?;
+        let (entries, _) = entries.as_chunks::<8>();
+        let (mut at, mut end, mut places) = (front, 0, Vec::new());
+        for pair in entries.chunks_exact(2) {
+            let (start, len) = (u64::from_le_bytes(pair[0]), u64::from_le_bytes(pair[1]));
+            let range = start..start.checked_add(len).ok_or_else(bad)?;
+            if range.start < end || range.is_empty() {
+                return Err(bad());
+            }
+            end = range.end;
+            places.push((range, at));
+            at = at.checked_add(len).ok_or_else(bad)?;
+        }
+        if at != blob.size() {
+            return Err(bad());
+        }
+        Ok(Self {
+            blob: blob.clone(),
+            places,
+        })
+    }
+}
+
+/// A disk of which some ranges were kept.
+struct Kept {
+    ranges: Ranges,
+    disk: Arc<dyn ReadAt>,
+}
+
+impl ReadAt for Kept {
+    fn size(&self) -> u64 {
+        self.disk.size()
+    }
+
+    fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+        let places = &self.ranges.places;
+        let mut next = places.partition_point(|(range, _)| range.end <= offset);
+        while !buf.is_empty() {
+            let left = buf.len() as u64;
+            let kept = places.get(next).filter(|(range, _)| range.start <= offset);
+            let len = match (kept, places.get(next)) {
+                (Some((range, _)), _) => left.min(range.end - offset),
+                (None, Some((range, _))) => left.min(range.start - offset),
+                (None, None) => left,
+            };
+            let (part, rest) = buf.split_at_mut(usize::try_from(len).map_err(io::Error::other)?);
+            if let Some((range, at)) = kept {
+                let from = at + (offset - range.start);
+                self.ranges.blob.read_exact_at(part, from)?;
+                next += usize::from(offset + len == range.end);
+            } else {
+                self.disk.read_exact_at(part, offset)?;
+            }
+            (buf, offset) = (rest, offset + len);
+        }
+        Ok(())
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        self.disk.next_data(offset)
+    }
+
+    fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
+        self.disk.origins(range, tell);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::error::Error;
+    use disk::table::{Scheme, SectorSize, Table};
+    use fstree::{Named, SourceName};
+    use std::collections::BTreeMap;
+
+    const SIZE: u64 = 3 << 20;
+
+    fn byte(at: u64) -> u8 {
+        (at / 3 % 251).to_le_bytes()[0]
+    }
+
+    /// A disk that fails where it should not be read.
+    struct Disk(fn(u64) -> bool);
+
+    impl ReadAt for Disk {
+        fn size(&self) -> u64 {
+            SIZE
+        }
+
+        fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+            for (at, it) in (offset..).zip(buf) {
+                if at >= SIZE || !self.0(at) {
+                    return Err(io::Error::other(format!("read at {at}")));
+                }
+                *it = byte(at);
+            }
+            Ok(())
+        }
+    }
+
+    #[derive(Default)]
+    struct Host(Mutex<BTreeMap<String, Vec<u8>>>);
+
+    /// A file under way.
+    #[derive(Default)]
+    struct File(Mutex<Vec<u8>>);
+
+    impl WriteAt for File {
+        fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+            let mut bytes = self.0.lock().unwrap();
+            assert_eq!(offset, bytes.len() as u64, "it is written in order");
+            bytes.extend_from_slice(buf);
+            Ok(())
+        }
+    }
+
+    impl Blobs for Host {
+        fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>> {
+            Err(Error::input(format!("{digest} is not here")))
+        }
+
+        fn derive(
+            &self,
+            key: &str,
+            make: &mut dyn FnMut(&dyn WriteAt) -> io::Result<u64>,
+        ) -> Result<Arc<dyn ReadAt>> {
+            let mut kept = self.0.lock().unwrap();
+            if !kept.contains_key(key) {
+                let file = File::default();
+                let size = make(&file).map_err(crate::error::world("making it"))?;
+                let bytes = file.0.into_inner().unwrap();
+                assert_eq!(size, bytes.len() as u64);
+                kept.insert(key.to_owned(), bytes);
+            }
+            Ok(Arc::new(kept[key].clone()))
+        }
+    }
+
+    fn open(readable: fn(u64) -> bool) -> OpenDisk {
+        OpenDisk {
+            disk: Arc::new(Named::new(Arc::new(Disk(readable)), SourceName([7; 32]))),
+            table: Table {
+                sector: SectorSize::B512,
+                scheme: Scheme::Mbr {
+                    signature: 1,
+                    boot_code: Box::new([0; 440]),
+                },
+                partitions: Vec::new(),
+                warnings: Vec::new(),
+            },
+            qcow2: None,
+        }
+    }
+
+    /// Two ranges, of which one is read in three parts, the last first.
+    fn read(disk: &OpenDisk) -> Result<()> {
+        for (at, len) in [(5000, 1000), (1 << 20, 1_500_000), (4000, 700), (4500, 500)] {
+            let mut buf = vec![0; len];
+            let done = disk.disk.read_exact_at(&mut buf, at);
+            done.map_err(crate::error::input("the disk"))?;
+        }
+        Ok(())
+    }
+
+    fn was_read(at: u64) -> bool {
+        (4000..6000).contains(&at) || (1 << 20..(1 << 20) + 1_500_000).contains(&at)
+    }
+
+    #[test]
+    fn what_was_read_once_is_read_no_more_and_all_bytes_are_the_disks() {
+        let host = Host::default();
+        kept(open(|_| true), "x", &host, read).unwrap();
+        let again = kept(open(|at| !was_read(at)), "x", &host, |_| panic!("again")).unwrap();
+        read(&again).unwrap();
+        let (blob, front) = (host.0.lock().unwrap()["x.tables 1"].len(), 8 + 2 * 16);
+        assert_eq!(blob, front + 2000 + 1_500_000);
+        let ends = [
+            0,
+            1,
+            3999,
+            4000,
+            4001,
+            5999,
+            6000,
+            6001,
+            1 << 20,
+            2_548_576,
+            SIZE,
+        ];
+        for start in ends {
+            for end in ends.into_iter().filter(|it| *it >= start) {
+                let mut buf = vec![0xee; usize::try_from(end - start).unwrap()];
+                again.disk.read_exact_at(&mut buf, start).unwrap();
+                assert!(buf.iter().zip(start..).all(|(it, at)| *it == byte(at)));
+            }
+        }
+        assert!(again.disk.read_exact_at(&mut [0; 2], SIZE - 1).is_err());
+        let mut told = Vec::new();
+        let mut tell = |range, origin| told.push((range, origin));
+        again.disk.origins(3000..5000, &mut tell);
+        let origin = Origin::Named(SourceName([7; 32]), 3000);
+        assert_eq!(told, [(3000..5000, origin)]);
+    }
+
+    #[test]
+    fn a_base_that_cannot_be_read_is_told_as_such_and_nothing_is_kept() {
+        let host = Host::default();
+        let error = kept(open(|at| at < 4500), "x", &host, read).err().unwrap();
+        assert!(matches!(error, Error::Input { .. }), "{error:?}");
+        assert!(host.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_list_of_ranges_is_an_error() {
+        let file = File::default();
+        let disk = Disk(|_| true);
+        let size = write(&disk, &[5..10, 20..30], &file).unwrap();
+        let good = file.0.into_inner().unwrap();
+        let ranges = |bytes: &[u8]| Ranges::read(&(Arc::new(bytes.to_vec()) as Arc<dyn ReadAt>));
+        assert_eq!(ranges(&good).unwrap().places, [(5..10, 40), (20..30, 45)]);
+        for len in 0..good.len() {
+            assert!(ranges(&good[..len]).is_err(), "cut at {len}");
+        }
+        // The count, starts and lengths; what else is flipped is content.
+        for at in 0..usize::try_from(size).unwrap() - 15 {
+            let mut bad = good.clone();
+            bad[at] ^= 0x80;
+            let start = (8..40).contains(&at) && (at - 8) % 16 < 8;
+            assert!(ranges(&bad).is_err() || start, "byte {at}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod build;
 mod cluster;
 mod fleet;
+mod folder;
 mod select;
 mod show;
 mod token;

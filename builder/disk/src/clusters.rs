@@ -5,6 +5,7 @@
 //! bounded by a budget in bytes. Does not parse.
 
 use crate::error::Error;
+use crate::spare::Spare;
 use fstree::ReadAt;
 use std::collections::BTreeMap;
 use std::io;
@@ -13,8 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of decompressed clusters kept.
 const CLUSTER_BUDGET: usize = 16 << 20;
-/// Clusters that one call of `next_data` looks at when all of them hold data.
-const MERGED_CLUSTERS: u64 = 1024;
+/// Clusters that one call of `next_data` looks at when all of them hold data. Most who ask want a file's few blocks, and those who
+/// want more ask again.
+const MERGED_CLUSTERS: u64 = 8;
 
 /// Where a cluster's bytes are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,13 +49,19 @@ pub(crate) trait ClusterMap: Send + Sync {
 pub(crate) struct Clustered<M> {
     map: M,
     kept: Kept<Vec<u8>>,
+    /// For compressed clusters on their way to be decompressed.
+    packed: Spare,
 }
 
 impl<M: ClusterMap> Clustered<M> {
     /// Returns the disk behind `map`.
     pub(crate) fn new(map: M) -> Self {
         let kept = Kept::new(CLUSTER_BUDGET / map.cluster_bytes().max(1));
-        Self { map, kept }
+        Self {
+            map,
+            kept,
+            packed: Spare::default(),
+        }
     }
 
     /// Returns the map.
@@ -82,9 +90,25 @@ impl<M: ClusterMap> Clustered<M> {
     }
 
     fn unpack(&self, index: u64, at: u64, most: usize, out: &mut [u8]) -> Result<(), Error> {
-        let mut packed = Vec::new();
-        self.append_packed((index, at, most), &mut packed)?;
-        self.map.unpack(index, at, &packed, out)
+        let mut packed = self.packed.take();
+        packed.resize(self.there(at, most), 0);
+        self.read_packed(index, at, &mut packed)?;
+        self.map.unpack(index, at, &packed, out)?;
+        self.packed.give(packed);
+        Ok(())
+    }
+
+    /// Returns how many bytes of `most` the source has from `at` on.
+    fn there(&self, at: u64, most: usize) -> usize {
+        let left = self.map.source().size().saturating_sub(at);
+        usize::try_from(left).map_or(most, |left| left.min(most))
+    }
+
+    fn read_packed(&self, index: u64, at: u64, out: &mut [u8]) -> Result<(), Error> {
+        let source = self.map.source();
+        source
+            .read_exact_at(out, at)
+            .map_err(Error::io(format!("reading cluster {index}")))
     }
 
     /// Appends the compressed form of a cluster, and what follows it, to `packed`: its number, where it is, the most that it takes.
@@ -93,14 +117,9 @@ impl<M: ClusterMap> Clustered<M> {
         (index, at, most): (u64, u64, usize),
         packed: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let left =
-            usize::try_from(self.map.source().size().saturating_sub(at)).unwrap_or(usize::MAX);
         let start = packed.len();
-        packed.resize(start + most.min(left), 0);
-        self.map
-            .source()
-            .read_exact_at(&mut packed[start..], at)
-            .map_err(Error::io(format!("reading cluster {index}")))
+        packed.resize(start + self.there(at, most), 0);
+        self.read_packed(index, at, &mut packed[start..])
     }
 }
 

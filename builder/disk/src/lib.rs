@@ -18,6 +18,7 @@ mod ordered;
 pub mod qcow2;
 pub mod raw;
 mod sniff;
+mod spare;
 pub mod table;
 pub mod vmdk;
 

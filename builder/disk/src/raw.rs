@@ -7,6 +7,7 @@ use crate::chunks::{Chunks, read_runs};
 use crate::error::Error;
 use crate::fields::is_zero;
 use crate::ordered;
+use crate::spare::Spare;
 use fstree::{ReadAt, WriteAt};
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -39,12 +40,14 @@ pub fn write(
         size: disk.size(),
         ranges: Vec::new(),
     };
+    let spare = Spare::default();
     ordered::run(
         jobs,
         || chunks.next(),
         || (),
         |(), chunk| {
-            let mut bytes = vec![0; CHUNK_BYTES];
+            let mut bytes = spare.take();
+            bytes.resize(CHUNK_BYTES, 0);
             let runs = data_runs(disk, &chunk, &mut bytes).map_err(Error::io(format!(
                 "reading the disk at byte {}",
                 chunk.start
@@ -65,6 +68,7 @@ pub fn write(
                     bytes: &bytes[run],
                 });
             }
+            spare.give(bytes);
             Ok(())
         },
     )?;

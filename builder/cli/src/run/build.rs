@@ -1,28 +1,23 @@
 //! `nodeimg build`, `plan` and `fetch`.
 
+use super::folder::Folder;
 use super::select::{self, Selected};
 use super::{Host, fleet};
 use crate::args::{Build, Select};
 use crate::host::at;
-use crate::host::cache::Cache;
-use crate::host::file::{self, FileOut};
-use crate::host::memory::Memory;
-use crate::host::output::{Partial, Readers};
 use crate::host::progress::Stage;
 use crate::host::usage::{self, Stopwatch};
 use crate::report;
 use anyhow::Result;
-use fstree::{ReadAt, WriteAt};
+use fstree::ReadAt;
 use nodeimg::apply::{self, Event, Image};
-use nodeimg::emit::{self, Artifact, Draft, Hashing, Sink, Target};
+use nodeimg::emit::{self, Artifact, Hashing, Target};
 use nodeimg::error::Error;
 use nodeimg::profile::{Format, Profile};
-use nodeimg::want::{self, Fetch as _};
+use nodeimg::want::Fetch as _;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 
 /// Builds every format that was asked for, of one image or of a cluster's.
 pub(super) fn build(host: &Host, args: &Build) -> Result<()> {
@@ -212,100 +207,4 @@ pub(super) fn fetch(host: &Host, args: &Select) -> Result<()> {
         &text,
         &serde_json::json!({ "event": "fetched", "inputs": found.len(), "bytes": bytes }),
     )
-}
-
-/// Bytes from which on it is of use to bring them to the disk beside other work.
-const WORTH_A_THREAD: u64 = 4 << 20;
-
-/// A folder for artifacts, and what is remembered of earlier ones.
-struct Folder<'a> {
-    path: &'a Path,
-    readers: Readers,
-    cache: &'a Cache,
-    memory: &'a Memory,
-}
-
-impl Sink for Folder<'_> {
-    type Draft = FileDraft;
-
-    fn create(&self, name: &str) -> nodeimg::error::Result<FileDraft> {
-        Ok(FileDraft {
-            partial: Partial::create(&self.path.join(name), self.readers)?,
-            flush: Mutex::default(),
-        })
-    }
-
-    fn finish(&self, drafts: Vec<FileDraft>, stale: &[String]) -> nodeimg::error::Result<()> {
-        self.cache.check_again()?;
-        let partials: Result<Vec<_>, _> = drafts.into_iter().map(FileDraft::flushed).collect();
-        Partial::finish_all(partials?, stale)
-    }
-
-    fn memory(&self) -> Option<&dyn want::Memory> {
-        Some(self.memory)
-    }
-}
-
-/// A file on its way to its name.
-struct FileDraft {
-    partial: Partial,
-    /// Brings the bytes to the disk while the rest of the work, their digest, is done.
-    flush: Mutex<Option<JoinHandle<io::Result<()>>>>,
-}
-
-impl FileDraft {
-    fn out(&self) -> &FileOut {
-        self.partial.out()
-    }
-
-    /// Returns the file when its bytes are on their way no more.
-    fn flushed(self) -> nodeimg::error::Result<Partial> {
-        let flush = self
-            .flush
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        // The kernel tells a failed write to one who waits, so it must not be lost here.
-        if let Some(flush) = flush
-            && let Ok(Err(err)) = flush.join()
-        {
-            return Err(Error::world("the artifact cannot be brought to the disk").because(err));
-        }
-        Ok(self.partial)
-    }
-}
-
-impl WriteAt for FileDraft {
-    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.out().write_all_at(buf, offset)
-    }
-}
-
-impl ReadAt for FileDraft {
-    fn size(&self) -> u64 {
-        self.out().file().metadata().map_or(0, |it| it.len())
-    }
-
-    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.out().read_exact_at(buf, offset)
-    }
-}
-
-impl Draft for FileDraft {
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.out().set_len(len)?;
-        if len < WORTH_A_THREAD {
-            return Ok(());
-        }
-        let file = self.out().file().try_clone()?;
-        let older = self.partial.goal().to_owned();
-        let flush = thread::spawn(move || {
-            file::forget_pages(&older);
-            file.sync_data()
-        });
-        self.flush
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(flush);
-        Ok(())
-    }
 }

@@ -14,9 +14,9 @@ use crate::append::Append;
 use crate::chunks::Chunks;
 use crate::error::Error;
 use crate::ordered;
+use crate::spare::Spare;
 use fstree::ReadAt;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 
 /// Sectors before the first grain, as VirtualBox has it.
 const OVERHEAD: u64 = 128;
@@ -84,23 +84,15 @@ pub fn write_stream(
     }
     let mut chunks = Chunks::new(disk, CHUNK as u64);
     let mut stream = Extent::start(disk.size() / SECTOR, options, out)?;
-    // Buffers that were written are filled again: memory that is new has to be found and cleared first.
-    let spare = Mutex::new(Vec::new());
-    let spares = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+    let spare = Spare::default();
     ordered::run(
         jobs,
         || chunks.next(),
         || Packer::new(options.effort),
-        |packer, chunk| {
-            let buffer = spares().pop().unwrap_or_default();
-            packer.chunk(disk, chunk, options, buffer)
-        },
+        |packer, chunk| packer.chunk(disk, chunk, options, spare.take()),
         |packed| {
             let end = packed.chunk.end;
-            let buffer = stream.append(packed)?;
-            if buffer.capacity() >= CHUNK {
-                spares().push(buffer);
-            }
+            spare.give(stream.append(packed)?);
             progress(end);
             Ok(())
         },

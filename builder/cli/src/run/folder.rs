@@ -1,0 +1,168 @@
+//! The folder that artifacts go to: a [`Sink`] whose files get their names when their bytes are on the disk.
+//!
+//! Bringing bytes to the disk goes on beside everything else, on a thread of its own: while the artifact is made, and while its
+//! digest is taken.
+
+use crate::host::cache::Cache;
+use crate::host::file::{self, FileOut};
+use crate::host::memory::Memory;
+use crate::host::output::{Partial, Readers};
+use fstree::{ReadAt, WriteAt};
+use nodeimg::emit::{Draft, Sink};
+use nodeimg::error::{Error, Result};
+use nodeimg::want;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// Bytes from which on a file is worth a thread.
+const WORTH_A_THREAD: u64 = 4 << 20;
+/// Whenever so many were written, they are sent on their way: at the end, less is left to wait for. Sent in smaller parts they
+/// take more time from those who make the rest.
+const SENT_AT_ONCE: u64 = 256 << 20;
+
+/// A folder for artifacts, and what is remembered of earlier ones.
+pub(super) struct Folder<'a> {
+    pub(super) path: &'a Path,
+    pub(super) readers: Readers,
+    pub(super) cache: &'a Cache,
+    pub(super) memory: &'a Memory,
+}
+
+impl Sink for Folder<'_> {
+    type Draft = FileDraft;
+
+    fn create(&self, name: &str) -> Result<FileDraft> {
+        Ok(FileDraft {
+            partial: Partial::create(&self.path.join(name), self.readers)?,
+            written: AtomicU64::new(0),
+            flush: Mutex::default(),
+        })
+    }
+
+    fn finish(&self, drafts: Vec<FileDraft>, stale: &[String]) -> Result<()> {
+        self.cache.check_again()?;
+        let partials: Result<Vec<_>> = drafts.into_iter().map(FileDraft::flushed).collect();
+        Partial::finish_all(partials?, stale)
+    }
+
+    fn memory(&self) -> Option<&dyn want::Memory> {
+        Some(self.memory)
+    }
+}
+
+/// A file on its way to its name.
+pub(super) struct FileDraft {
+    partial: Partial,
+    /// Bytes that were written so far.
+    written: AtomicU64,
+    flush: Mutex<Option<Flush>>,
+}
+
+impl FileDraft {
+    fn out(&self) -> &FileOut {
+        self.partial.out()
+    }
+
+    /// Returns the thread that brings the bytes to the disk, begun now if there is none.
+    fn flush(&self) -> io::Result<MutexGuard<'_, Option<Flush>>> {
+        let mut flush = self.flush.lock().unwrap_or_else(PoisonError::into_inner);
+        if flush.is_none() {
+            *flush = Some(Flush::start(&self.partial)?);
+        }
+        Ok(flush)
+    }
+
+    /// Returns the file when its bytes are on their way no more.
+    fn flushed(self) -> Result<Partial> {
+        let flush = self.flush.into_inner();
+        if let Some(flush) = flush.unwrap_or_else(PoisonError::into_inner) {
+            flush.wait().map_err(|err| {
+                Error::world("the artifact cannot be brought to the disk").because(err)
+            })?;
+        }
+        Ok(self.partial)
+    }
+}
+
+impl WriteAt for FileDraft {
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.out().write_all_at(buf, offset)?;
+        let len = buf.len() as u64;
+        let before = self.written.fetch_add(len, Ordering::Relaxed);
+        if before / SENT_AT_ONCE != (before + len) / SENT_AT_ONCE
+            && let Some(flush) = self.flush()?.as_ref()
+        {
+            flush.more();
+        }
+        Ok(())
+    }
+}
+
+impl ReadAt for FileDraft {
+    fn size(&self) -> u64 {
+        self.out().file().metadata().map_or(0, |it| it.len())
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.out().read_exact_at(buf, offset)
+    }
+}
+
+impl Draft for FileDraft {
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.out().set_len(len)?;
+        if len >= WORTH_A_THREAD
+            && let Some(flush) = self.flush()?.as_mut()
+        {
+            flush.all();
+        }
+        Ok(())
+    }
+}
+
+/// A thread that brings a file's bytes to the disk.
+struct Flush {
+    /// Tells the thread that there is more; gone once there will be no more.
+    more: Option<SyncSender<()>>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Flush {
+    fn start(partial: &Partial) -> io::Result<Self> {
+        let file = partial.out().file().try_clone()?;
+        let older = partial.goal().to_owned();
+        let (more, todo) = mpsc::sync_channel(1);
+        let thread = thread::spawn(move || {
+            // The kernel tells of a failed write once, whoever waits for it then: so none may be lost.
+            let sent = todo.iter().try_for_each(|()| file.sync_data());
+            file::forget_pages(&older);
+            sent.and(file.sync_data())
+        });
+        let more = Some(more);
+        Ok(Self { more, thread })
+    }
+
+    /// Sends what was written on its way.
+    fn more(&self) {
+        // If the thread is at it and another time waits already, that one takes these bytes along.
+        if let Some(more) = &self.more {
+            more.try_send(()).ok();
+        }
+    }
+
+    /// Sends all of the file on its way: nothing more comes.
+    fn all(&mut self) {
+        self.more = None;
+    }
+
+    /// Waits until all is on the disk.
+    fn wait(mut self) -> io::Result<()> {
+        self.all();
+        let done = self.thread.join();
+        done.unwrap_or_else(|_| Err(io::Error::other("the thread that writes it ended")))
+    }
+}

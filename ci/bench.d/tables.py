@@ -78,7 +78,7 @@ class Bench:
         shutil.rmtree(self.folder / "cache/grains", ignore_errors=True)
 
     def without_outputs(self):
-        for name in ["copy.raw", "tree.img", "peer.vmdk"]:
+        for name in ["copy.raw", "tree.img", "peer.vmdk", "out/bench.raw"]:
             (self.folder / name).unlink(missing_ok=True)
 
     def appliance(self):
@@ -126,8 +126,8 @@ class Bench:
         rows = self.report.contest("Raw disk of 20 GiB", [
             Contestant("cp --sparse=always", ["cp", "--sparse=always", self.disk, "copy.raw"], self.without_outputs),
             Contestant("cp --sparse=always, sync", ["sh", "-ec", f"cp --sparse=always {self.disk} copy.raw; sync copy.raw"], self.without_outputs),
-            Contestant("nodeimg build --format raw", self.build("raw")),
-            Contestant("nodeimg build --format raw --sha256", self.build("raw", "--sha256"), at_most=3),
+            Contestant("nodeimg build --format raw", self.build("raw"), self.without_outputs),
+            Contestant("nodeimg build --format raw --sha256", self.build("raw", "--sha256"), self.without_outputs, 3),
             Contestant("nodeimg build --format img.zst", self.build("img.zst"), at_most=3),
         ], self.folder, self.rounds)
         cp, brought, raw, *_ = rows.values()

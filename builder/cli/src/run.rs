@@ -74,7 +74,7 @@ impl Host {
         } else {
             Network::Allowed
         };
-        let fetcher = Fetcher::new(config.mirrors, network, Patience::default())?;
+        let fetcher = Fetcher::new(config.mirrors, network, Patience::default());
         let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
             shelves: Shelves::beside(Path::new("")),

@@ -262,6 +262,48 @@ impl<V> Kept<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// A disk of a million clusters that all hold data, and how often it was asked where one is.
+    struct Full(Arc<dyn ReadAt>, AtomicU64);
+
+    impl ClusterMap for Full {
+        fn cluster_bytes(&self) -> usize {
+            512
+        }
+
+        fn disk_bytes(&self) -> u64 {
+            512 << 20
+        }
+
+        fn source(&self) -> &Arc<dyn ReadAt> {
+            &self.0
+        }
+
+        fn place(&self, index: u64) -> Result<Place, Error> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Ok(Place::Plain(index * 512))
+        }
+
+        fn holes(&self, _: u64) -> Result<u64, Error> {
+            Ok(0)
+        }
+
+        fn unpack(&self, _: u64, _: u64, _: &[u8], _: &mut [u8]) -> Result<(), Error> {
+            Err(Error::NoPartition(0))
+        }
+    }
+
+    #[test]
+    fn who_asks_for_the_next_data_waits_for_a_few_clusters_only() {
+        let disk = Clustered::new(Full(Arc::new(Vec::new()), AtomicU64::new(0)));
+        for offset in [0, 700, 256 << 20] {
+            let data = disk.next_data(offset).unwrap().unwrap();
+            assert!(data.start == offset && data.end > offset + 3000, "{data:?}");
+        }
+        let asked = disk.map().1.load(Ordering::Relaxed);
+        assert!(asked <= 3 * MERGED_CLUSTERS, "{asked} times");
+    }
 
     #[test]
     fn the_store_stays_within_its_bound() {

@@ -130,6 +130,7 @@ pub fn emit<S: Sink>(
             (stats.bytes, Some(sha256))
         }
         Format::Raw | Format::Img => {
+            draft.only_written();
             let (map, ranges, sha256) = raw(image, target.hashing, target.jobs, &draft, progress)?;
             draft.set_len(map.size).map_err(world(broken.as_str()))?;
             describe(map_file(target, &map, &ranges, sink)?);

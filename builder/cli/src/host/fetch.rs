@@ -20,6 +20,7 @@ use nodeimg::want::Want;
 use reqwest::blocking::Client;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use transfer::{Failure, Transfer};
 
@@ -76,7 +77,8 @@ const MAX_REDIRECTS: usize = 10;
 /// Brings bytes here.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
-    client: Client,
+    /// Made when it is first needed: reading the system's certificates takes a while, and most builds fetch nothing.
+    client: OnceLock<Client>,
     mirrors: Mirrors,
     network: Network,
     patience: Patience,
@@ -85,7 +87,20 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     /// Returns a fetcher that obeys the environment's proxies and trusts the system's certificates.
-    pub(crate) fn new(mirrors: Mirrors, network: Network, patience: Patience) -> Result<Self> {
+    pub(crate) fn new(mirrors: Mirrors, network: Network, patience: Patience) -> Self {
+        Self {
+            client: OnceLock::new(),
+            mirrors,
+            network,
+            patience,
+            tokens: Tokens::default(),
+        }
+    }
+
+    fn client(&self) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         let redirects = reqwest::redirect::Policy::custom(|attempt| {
             if attempt.previous().len() > MAX_REDIRECTS {
                 return attempt.error("too many redirects");
@@ -97,8 +112,8 @@ impl Fetcher {
         });
         let builder = super::client()
             .redirect(redirects)
-            .connect_timeout(patience.connect)
-            .timeout(patience.idle);
+            .connect_timeout(self.patience.connect)
+            .timeout(self.patience.idle);
         // Tests talk to themselves, whatever proxy the machine has.
         let builder = if cfg!(test) {
             builder.no_proxy()
@@ -108,13 +123,7 @@ impl Fetcher {
         let client = builder
             .build()
             .map_err(|err| Error::world("cannot set up HTTP").because(err))?;
-        Ok(Self {
-            client,
-            mirrors,
-            network,
-            patience,
-            tokens: Tokens::default(),
-        })
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Returns where a want's bytes would be taken from.
@@ -166,7 +175,7 @@ impl Fetcher {
         loop {
             let before = length(partial);
             let transfer = Transfer {
-                client: &self.client,
+                client: self.client()?,
                 mirrors: &self.mirrors,
                 tokens: &self.tokens,
                 want,

@@ -1,7 +1,7 @@
 //! The folder that artifacts go to: a [`Sink`] whose files get their names when their bytes are on the disk.
 //!
-//! Bringing bytes to the disk goes on beside everything else, on a thread of its own: while the artifact is made, and while its
-//! digest is taken.
+//! A thread of its own brings bytes to the disk beside other work: while the artifact's digest is taken, or, where that is not
+//! done, while the rest of it is made.
 
 use crate::host::cache::Cache;
 use crate::host::file::{self, FileOut};
@@ -13,16 +13,16 @@ use nodeimg::error::{Error, Result};
 use nodeimg::want;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Bytes from which on a file is worth a thread.
 const WORTH_A_THREAD: u64 = 4 << 20;
-/// Whenever so many were written, they are sent on their way: at the end, less is left to wait for. Sent in smaller parts they
-/// take more time from those who make the rest.
-const SENT_AT_ONCE: u64 = 256 << 20;
+/// Whenever so many of a file that will not be read back were written, they are sent on their way: at the end, less is left to
+/// wait for.
+const SENT_AT_ONCE: u64 = 64 << 20;
 
 /// A folder for artifacts, and what is remembered of earlier ones.
 pub(super) struct Folder<'a> {
@@ -38,6 +38,7 @@ impl Sink for Folder<'_> {
     fn create(&self, name: &str) -> Result<FileDraft> {
         Ok(FileDraft {
             partial: Partial::create(&self.path.join(name), self.readers)?,
+            only_written: AtomicBool::new(false),
             written: AtomicU64::new(0),
             flush: Mutex::default(),
         })
@@ -57,6 +58,7 @@ impl Sink for Folder<'_> {
 /// A file on its way to its name.
 pub(super) struct FileDraft {
     partial: Partial,
+    only_written: AtomicBool,
     /// Bytes that were written so far.
     written: AtomicU64,
     flush: Mutex<Option<Flush>>,
@@ -93,7 +95,8 @@ impl WriteAt for FileDraft {
         self.out().write_all_at(buf, offset)?;
         let len = buf.len() as u64;
         let before = self.written.fetch_add(len, Ordering::Relaxed);
-        if before / SENT_AT_ONCE != (before + len) / SENT_AT_ONCE
+        if self.only_written.load(Ordering::Relaxed)
+            && before / SENT_AT_ONCE != (before + len) / SENT_AT_ONCE
             && let Some(flush) = self.flush()?.as_ref()
         {
             flush.more();
@@ -121,6 +124,10 @@ impl Draft for FileDraft {
             flush.all();
         }
         Ok(())
+    }
+
+    fn only_written(&self) {
+        self.only_written.store(true, Ordering::Relaxed);
     }
 }
 

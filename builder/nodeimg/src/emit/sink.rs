@@ -33,6 +33,10 @@ pub trait Sink {
 pub trait Draft: WriteAt + ReadAt {
     /// Sets the file's size in bytes.
     fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Tells that the file will not be read back: what is written may be on its way to the disk while the rest is made. Where
+    /// a digest is taken afterwards, that is the better time.
+    fn only_written(&self) {}
 }
 
 /// A draft written from its beginning to its end, hashed on the way.

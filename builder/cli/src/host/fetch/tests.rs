@@ -31,7 +31,7 @@ fn want(url: &str) -> Want {
 }
 
 fn fetcher(network: Network) -> Fetcher {
-    Fetcher::new(Mirrors::default(), network, QUICK).unwrap()
+    Fetcher::new(Mirrors::default(), network, QUICK)
 }
 
 struct Case {
@@ -240,7 +240,7 @@ fn offline_takes_folders_and_no_server() {
             Path::new(""),
         )
         .unwrap();
-    let fetcher = Fetcher::new(mirrors, Network::Refused, QUICK).unwrap();
+    let fetcher = Fetcher::new(mirrors, Network::Refused, QUICK);
     let partial = folder.path().join("partial");
     let get = |url: &str| fetcher.download(&want(url), &partial, &mut |_| {});
     get("https://a.example/a%20b").unwrap();

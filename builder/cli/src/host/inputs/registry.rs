@@ -91,7 +91,7 @@ fn inputs(server: &Server, root: &Path) -> Inputs {
         longest_wait: Duration::from_millis(5),
         ..Patience::default()
     };
-    let fetcher = Fetcher::new(mirrors, Network::Allowed, patience).unwrap();
+    let fetcher = Fetcher::new(mirrors, Network::Allowed, patience);
     Inputs::new(Cache::new(root), fetcher, Arc::new(Quiet))
 }
 

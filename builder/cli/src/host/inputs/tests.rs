@@ -13,7 +13,7 @@ fn body() -> Vec<u8> {
 }
 
 fn inputs(root: &Path, network: Network) -> Inputs {
-    let fetcher = Fetcher::new(Mirrors::default(), network, Patience::default()).unwrap();
+    let fetcher = Fetcher::new(Mirrors::default(), network, Patience::default());
     Inputs::new(Cache::new(root), fetcher, Arc::new(Quiet))
 }
 

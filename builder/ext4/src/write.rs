@@ -5,6 +5,7 @@
 mod groups;
 mod head;
 mod inodes;
+mod table;
 
 use crate::census::Census;
 use crate::checksum::Sums;
@@ -17,6 +18,7 @@ use crate::layout::Layout;
 use crate::le::{hi32, index, lo16, lo32, short};
 use crate::superblock::{STATE_VALID, Superblock};
 use fstree::{FileTree, Mosaic, MosaicBuilder, Timestamp};
+use table::Table;
 
 /// Returns the volume of a tree: a source of [`crate::Options::size`] bytes.
 ///
@@ -32,7 +34,7 @@ pub fn write(layout: &Layout, tree: &FileTree) -> Result<Mosaic, Error> {
         census,
         sums: Sums::of(&superblock),
         tables: (0..layout.geometry.groups())
-            .map(|it| Table::new(layout, it))
+            .map(|it| Table::new(layout.used_inodes(it), layout.geometry.inode_size))
             .collect(),
         mosaic: MosaicBuilder::new(),
     };
@@ -60,22 +62,6 @@ struct Writer<'a> {
     mosaic: MosaicBuilder,
 }
 
-/// The used part of a group's inode table, and how many directories are in it.
-struct Table {
-    bytes: Vec<u8>,
-    dirs: u32,
-}
-
-impl Table {
-    fn new(layout: &Layout, group: u32) -> Self {
-        let len = u64::from(layout.used_inodes(group)) * u64::from(layout.geometry.inode_size);
-        Self {
-            bytes: vec![0; index(len)],
-            dirs: 0,
-        }
-    }
-}
-
 impl Writer<'_> {
     fn geometry(&self) -> &Geometry {
         &self.layout.geometry
@@ -90,10 +76,10 @@ impl Writer<'_> {
     /// Writes an inode into its table.
     fn put_inode(&mut self, ino: u32, inode: &Inode) {
         let (group, n) = self.geometry().inode_place(ino);
-        let size = index(self.geometry().inode_size);
+        let mut bytes = vec![0; index(self.geometry().inode_size)];
+        inode.encode(&mut bytes, ino, self.sums);
         let table = &mut self.tables[index(group)];
-        let start = index(n) * size;
-        inode.encode(&mut table.bytes[start..start + size], ino, self.sums);
+        table.put(index(n), &bytes);
         table.dirs += u32::from(inode.kind() == crate::inode::S_IFDIR);
     }
 }

@@ -159,7 +159,7 @@ fn nested(names: impl IntoIterator<Item = String>) -> Result<FileTree, String> {
     let mut dir = tree.root_mut();
     for name in names {
         let name = Name::new(name.as_bytes()).unwrap();
-        dir.insert(name.clone(), Node::Dir(Dir::new(Meta::default())));
+        dir.insert(name.clone(), Node::Dir(Box::new(Dir::new(Meta::default()))));
         let Some(Node::Dir(made)) = dir.get_mut(&name) else {
             unreachable!("it was just put there");
         };

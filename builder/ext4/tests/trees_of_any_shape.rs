@@ -251,7 +251,7 @@ fn many_links_and_many_directories() {
     for i in 0..65_100 {
         dirs.insert(
             Name::new(format!("{i}").as_bytes()).unwrap(),
-            Node::Dir(fstree::Dir::new(meta(0o700))),
+            Node::Dir(Box::new(fstree::Dir::new(meta(0o700)))),
         );
     }
     let small = Options {

@@ -177,7 +177,8 @@ impl Reader {
     fn node(&mut self, path: &ImgPath, entry: &Entry, depth: usize) -> Result<Node, Error> {
         let meta = entry.meta();
         if entry.attributes & DIRECTORY != 0 {
-            return Ok(Node::Dir(self.dir(path, entry.first, meta, depth + 1)?));
+            let dir = self.dir(path, entry.first, meta, depth + 1)?;
+            return Ok(Node::Dir(Box::new(dir)));
         }
         let len = u64::from(entry.size);
         let runs = if len == 0 {

@@ -154,7 +154,7 @@ impl FileTree {
         if dir.get(&name).is_some() {
             return Err(EditError::NotADirectory(path.clone()));
         }
-        dir.insert(name, Node::Dir(Dir::new(meta)));
+        dir.insert(name, Node::Dir(Box::new(Dir::new(meta))));
         Ok(())
     }
 
@@ -194,7 +194,7 @@ impl FileTree {
             if dir.get(name).is_some() {
                 return Err(EditError::NotADirectory(here));
             }
-            dir.insert(name.clone(), Node::Dir(Dir::new(meta.clone())));
+            dir.insert(name.clone(), Node::Dir(Box::new(Dir::new(meta.clone()))));
             let Some(Node::Dir(made)) = dir.get_mut(name) else {
                 return Err(EditError::Missing(here));
             };
@@ -264,7 +264,7 @@ impl FileTree {
     fn plain_dir(&self, path: &ImgPath) -> Option<&Dir> {
         path.names()
             .try_fold(&self.root, |dir, name| match dir.get(&name)? {
-                Node::Dir(dir) => Some(dir),
+                Node::Dir(dir) => Some(&**dir),
                 Node::File(_) => None,
             })
     }
@@ -272,7 +272,7 @@ impl FileTree {
     fn plain_dir_mut(&mut self, path: &ImgPath) -> Option<&mut Dir> {
         path.names()
             .try_fold(&mut self.root, |dir, name| match dir.get_mut(&name)? {
-                Node::Dir(dir) => Some(dir),
+                Node::Dir(dir) => Some(&mut **dir),
                 Node::File(_) => None,
             })
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Mosaic {
     size: u64,
-    tiles: Arc<[Tile]>,
+    tiles: Arc<Vec<Tile>>,
 }
 
 #[derive(Clone)]
@@ -60,7 +60,9 @@ impl MosaicBuilder {
 
     /// Returns the mosaic of `size` bytes, or the first bytes that two tiles claim.
     pub fn finish(mut self, size: u64) -> Result<Mosaic, Overlap> {
-        self.tiles.sort_by_key(|tile| tile.at);
+        // Large trees have a tile a file, and those are held once.
+        self.tiles.sort_unstable_by_key(|tile| tile.at);
+        self.tiles.shrink_to_fit();
         let mut end = 0;
         for tile in &self.tiles {
             let tile_end = tile.at.saturating_add(tile.len);
@@ -71,7 +73,7 @@ impl MosaicBuilder {
         }
         Ok(Mosaic {
             size,
-            tiles: self.tiles.into(),
+            tiles: Arc::new(self.tiles),
         })
     }
 }

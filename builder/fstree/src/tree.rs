@@ -30,7 +30,7 @@ pub struct Dir {
 #[derive(Clone, Debug)]
 pub enum Node {
     /// A directory.
-    Dir(Dir),
+    Dir(Box<Dir>),
     /// Anything else.
     File(FileId),
 }

@@ -239,7 +239,7 @@ fn read_dir(tree: &mut FileTree, at: &Path, links: &mut BTreeMap<u64, fstree::Fi
         let name = Name::new(path.file_name().unwrap().as_bytes()).unwrap();
         if host.is_dir() {
             let child = read_dir(tree, &path, links);
-            dir.insert(name, Node::Dir(child));
+            dir.insert(name, Node::Dir(Box::new(child)));
             continue;
         }
         if let Some(id) = links.get(&host.ino()).filter(|_| host.nlink() > 1) {

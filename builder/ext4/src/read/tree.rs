@@ -117,7 +117,7 @@ pub(super) fn assemble(
         };
         let above = &mut reached[parent];
         let twice = format!("its entry {name} is there twice");
-        if above.dir.insert(name, Node::Dir(dir)).is_some() {
+        if above.dir.insert(name, Node::Dir(Box::new(dir))).is_some() {
             return Err(Error::inode(inodes.0[above.n].0, twice));
         }
     }

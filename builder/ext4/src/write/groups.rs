@@ -1,12 +1,14 @@
 //! Bitmaps, inode tables, group descriptors, the superblock and all backups.
 
 use super::Writer;
+use super::table::Table;
 use crate::checksum::crc32c;
 use crate::geometry::Geometry;
 use crate::group::{BLOCK_UNINIT, Group, INODE_UNINIT, ITABLE_ZEROED};
 use crate::layout::GroupPlace;
 use crate::le::{index, lo16, long, short};
 use crate::superblock::{OFFSET, Superblock};
+use fstree::ReadAt as _;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -54,14 +56,15 @@ impl Writer<'_> {
             }
         }
         let sum = |bytes: &[u8]| self.sums.seed().map_or(0, |seed| crc32c(seed, bytes));
-        let table = std::mem::take(&mut self.tables[index(group)].bytes);
+        let empty = Table::new(0, geometry.inode_size);
+        let table = std::mem::replace(&mut self.tables[index(group)], empty);
         let descriptor = Group {
             block_bitmap: place.block_bitmap,
             inode_bitmap: place.inode_bitmap,
             inode_table: place.inode_table,
             free_blocks: short(free_blocks),
             free_inodes: geometry.inodes_per_group - used,
-            used_dirs: self.tables[index(group)].dirs,
+            used_dirs: table.dirs,
             flags,
             block_bitmap_sum: sum(&blocks[..index(geometry.blocks_per_group / 8)]),
             inode_bitmap_sum: sum(&inodes[..index(geometry.inodes_per_group / 8)]),
@@ -73,7 +76,8 @@ impl Writer<'_> {
         };
         self.put(place.block_bitmap, blocks);
         self.put(place.inode_bitmap, inodes);
-        self.put(place.inode_table, table);
+        let (at, len) = (place.inode_table * geometry.block(), table.size());
+        self.mosaic.place(at, Arc::new(table), 0, len);
         descriptor
     }
 

@@ -1,7 +1,7 @@
 //! Trees to write.
 
 use fstree::{
-    Content, Dir, File, FileKind, FileTree, ImgPath, Layer, Meta, Node, ReadAt as _, Timestamp,
+    Content, File, FileKind, FileTree, ImgPath, Layer, Meta, Node, ReadAt as _, Timestamp,
 };
 
 /// 2024-05-06T07:08:10Z
@@ -131,7 +131,7 @@ fn text(path: &ImgPath) -> String {
 /// Returns path and metadata of everything.
 pub(crate) fn metas(tree: &FileTree) -> Vec<(String, Meta)> {
     let meta = |node: &Node| match node {
-        Node::Dir(Dir { meta, .. }) => meta.clone(),
+        Node::Dir(dir) => dir.meta.clone(),
         Node::File(id) => tree.file(*id).meta.clone(),
     };
     tree.walk()

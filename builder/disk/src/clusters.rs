@@ -91,17 +91,11 @@ impl<M: ClusterMap> Clustered<M> {
 
     fn unpack(&self, index: u64, at: u64, most: usize, out: &mut [u8]) -> Result<(), Error> {
         let mut packed = self.packed.take();
-        packed.resize(self.there(at, most), 0);
+        packed.resize(there(self.map.source(), at, most), 0);
         self.read_packed(index, at, &mut packed)?;
         self.map.unpack(index, at, &packed, out)?;
         self.packed.give(packed);
         Ok(())
-    }
-
-    /// Returns how many bytes of `most` the source has from `at` on.
-    fn there(&self, at: u64, most: usize) -> usize {
-        let left = self.map.source().size().saturating_sub(at);
-        usize::try_from(left).map_or(most, |left| left.min(most))
     }
 
     fn read_packed(&self, index: u64, at: u64, out: &mut [u8]) -> Result<(), Error> {
@@ -118,18 +112,23 @@ impl<M: ClusterMap> Clustered<M> {
         packed: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let start = packed.len();
-        packed.resize(start + self.there(at, most), 0);
+        packed.resize(start + there(self.map.source(), at, most), 0);
         self.read_packed(index, at, &mut packed[start..])
     }
 }
 
+/// Returns how many bytes of `most` a source has from `at` on.
+fn there(source: &dyn ReadAt, at: u64, most: usize) -> usize {
+    let left = source.size().saturating_sub(at);
+    usize::try_from(left).map_or(most, |left| left.min(most))
+}
+
 /// Fills `out` from `at` of `source`, with zeros past its end.
 fn read_padded(source: &dyn ReadAt, out: &mut [u8], at: u64) -> Result<(), Error> {
-    let left = usize::try_from(source.size().saturating_sub(at)).unwrap_or(usize::MAX);
-    let (there, past) = out.split_at_mut(left.min(out.len()));
+    let (inside, past) = out.split_at_mut(there(source, at, out.len()));
     past.fill(0);
     source
-        .read_exact_at(there, at)
+        .read_exact_at(inside, at)
         .map_err(Error::io(format!("reading a cluster at byte {at}")))
 }
 

@@ -28,6 +28,27 @@ pub(crate) struct OpenDisk {
     pub(crate) qcow2: Option<Arc<Qcow2>>,
 }
 
+#[cfg(test)]
+impl OpenDisk {
+    /// Returns a disk with an MBR, for tests.
+    pub(crate) fn of(disk: Arc<dyn ReadAt>, partitions: Vec<table::Partition>) -> Self {
+        let scheme = table::Scheme::Mbr {
+            signature: 1,
+            boot_code: Box::new([0; 440]),
+        };
+        Self {
+            disk,
+            table: Table {
+                sector: table::SectorSize::B512,
+                scheme,
+                partitions,
+                warnings: Vec::new(),
+            },
+            qcow2: None,
+        }
+    }
+}
+
 /// Clusters that are as large as a VMDK's grains and compressed as they are, of a disk whose bytes are known by a name.
 pub(crate) struct Clusters {
     pub(crate) name: SourceName,

@@ -7,7 +7,7 @@
 use crate::error::Result;
 use crate::open::OpenDisk;
 use crate::want::Blobs;
-use fstree::{Origin, ReadAt, WriteAt};
+use fstree::{Mosaic, MosaicBuilder, Origin, ReadAt, WriteAt};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,10 +47,11 @@ pub(crate) fn kept(
     if let Some(error) = failed {
         return Err(error);
     }
-    let ranges = Ranges::read(&blob?).map_err(crate::error::world("reading what was kept"));
+    let bytes = Ranges::read(&blob?).and_then(|it| it.over(&disk.disk));
+    let bytes = bytes.map_err(crate::error::world("reading what was kept"))?;
     Ok(OpenDisk {
         disk: Arc::new(Kept {
-            ranges: ranges?,
+            bytes,
             disk: disk.disk.clone(),
         }),
         ..disk
@@ -164,11 +165,25 @@ impl Ranges {
             places,
         })
     }
+
+    /// Returns the bytes of the disk, these in place of its own.
+    fn over(&self, disk: &Arc<dyn ReadAt>) -> io::Result<Mosaic> {
+        let (mut tiles, mut end) = (MosaicBuilder::new(), 0);
+        for (range, at) in &self.places {
+            tiles.place(end, disk.clone(), end, range.start - end);
+            tiles.place(range.start, self.blob.clone(), *at, range.end - range.start);
+            end = range.end;
+        }
+        let rest = disk.size().saturating_sub(end);
+        tiles.place(end, disk.clone(), end, rest);
+        tiles.finish(disk.size()).map_err(io::Error::other)
+    }
 }
 
-/// A disk of which some ranges were kept.
+/// A disk of which some ranges were kept. Where data is and what it is called is what the disk says.
 struct Kept {
-    ranges: Ranges,
+    /// What was kept, and the disk around it.
+    bytes: Mosaic,
     disk: Arc<dyn ReadAt>,
 }
 
@@ -177,28 +192,8 @@ impl ReadAt for Kept {
         self.disk.size()
     }
 
-    fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
-        let places = &self.ranges.places;
-        let mut next = places.partition_point(|(range, _)| range.end <= offset);
-        while !buf.is_empty() {
-            let left = buf.len() as u64;
-            let kept = places.get(next).filter(|(range, _)| range.start <= offset);
-            let len = match (kept, places.get(next)) {
-                (Some((range, _)), _) => left.min(range.end - offset),
-                (None, Some((range, _))) => left.min(range.start - offset),
-                (None, None) => left,
-            };
-            let (part, rest) = buf.split_at_mut(usize::try_from(len).map_err(io::Error::other)?);
-            if let Some((range, at)) = kept {
-                let from = at + (offset - range.start);
-                self.ranges.blob.read_exact_at(part, from)?;
-                next += usize::from(offset + len == range.end);
-            } else {
-                self.disk.read_exact_at(part, offset)?;
-            }
-            (buf, offset) = (rest, offset + len);
-        }
-        Ok(())
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.bytes.read_exact_at(buf, offset)
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
@@ -215,7 +210,6 @@ mod tests {
     use super::*;
     use crate::digest::Digest;
     use crate::error::Error;
-    use disk::table::{Scheme, SectorSize, Table};
     use fstree::{Named, SourceName};
     use std::collections::BTreeMap;
 
@@ -283,19 +277,8 @@ mod tests {
     }
 
     fn open(readable: fn(u64) -> bool) -> OpenDisk {
-        OpenDisk {
-            disk: Arc::new(Named::new(Arc::new(Disk(readable)), SourceName([7; 32]))),
-            table: Table {
-                sector: SectorSize::B512,
-                scheme: Scheme::Mbr {
-                    signature: 1,
-                    boot_code: Box::new([0; 440]),
-                },
-                partitions: Vec::new(),
-                warnings: Vec::new(),
-            },
-            qcow2: None,
-        }
+        let disk = Named::new(Arc::new(Disk(readable)), SourceName([7; 32]));
+        OpenDisk::of(Arc::new(disk), Vec::new())
     }
 
     /// Two ranges, of which one is read in three parts, the last first.

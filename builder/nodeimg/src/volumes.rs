@@ -1,6 +1,6 @@
 //! The volumes of a disk that a build edits, found by label.
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::open::OpenDisk;
 use fstree::{FileTree, ReadAt, Window};
 use std::num::NonZeroUsize;
@@ -51,12 +51,7 @@ pub(crate) fn root(
             }
             Ok((_, facts)) => seen.push(facts.label.escape_ascii().to_string()),
             Err(ext4::Error::NotExt4(_)) => {}
-            Err(cause) => {
-                let what = format!(
-                    "the file system of partition {partition} of the base image cannot be read"
-                );
-                return Err(Error::input(what).because(cause));
-            }
+            Err(cause) => return Err(unreadable(partition, cause)),
         }
     }
     Err(none("ext4", label, &seen))
@@ -65,7 +60,7 @@ pub(crate) fn root(
 /// Finds and reads the FAT volume with that label.
 pub(crate) fn boot(disk: &OpenDisk, label: &str) -> Result<Volume<fat::Facts>> {
     let mut seen = Vec::new();
-    let mut unreadable = None;
+    let mut broken = None;
     for (partition, window) in windows(disk)? {
         match fat::read(window) {
             Ok((tree, facts)) => {
@@ -82,16 +77,20 @@ pub(crate) fn boot(disk: &OpenDisk, label: &str) -> Result<Volume<fat::Facts>> {
             Err(fat::Error::NotFat { .. }) => {}
             // One that is not looked for may be as it likes.
             Err(cause) => {
-                unreadable.get_or_insert((partition, cause));
+                broken.get_or_insert((partition, cause));
             }
         }
     }
-    if let Some((partition, cause)) = unreadable {
-        let what =
-            format!("the file system of partition {partition} of the base image cannot be read");
-        return Err(Error::input(what).because(cause));
-    }
-    Err(none("FAT", label, &seen))
+    Err(match broken {
+        Some((partition, cause)) => unreadable(partition, cause),
+        None => none("FAT", label, &seen),
+    })
+}
+
+/// Returns the error that there is a volume and it cannot be read.
+fn unreadable(partition: u32, cause: impl Into<Cause>) -> Error {
+    let what = format!("the file system of partition {partition} of the base image cannot be read");
+    Error::input(what).because(cause)
 }
 
 /// Returns the error that no volume has a label.
@@ -110,7 +109,7 @@ fn none(kind: &str, label: &str, seen: &[String]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use disk::table::{Active, Kind, Lba, Partition, Scheme, SectorSize, Table};
+    use disk::table::{Active, Kind, Lba, Partition};
     use std::io;
 
     /// A mebibyte of zeros, or one that cannot be read.
@@ -132,24 +131,13 @@ mod tests {
             type_code: 0x0c,
             active: Active::No,
         };
-        OpenDisk {
-            disk: Arc::new(disk),
-            table: Table {
-                sector: SectorSize::B512,
-                scheme: Scheme::Mbr {
-                    signature: 1,
-                    boot_code: Box::new([0; 440]),
-                },
-                partitions: vec![Partition {
-                    number: 1,
-                    start: Lba(64),
-                    sectors: 1024,
-                    kind,
-                }],
-                warnings: Vec::new(),
-            },
-            qcow2: None,
-        }
+        let partition = Partition {
+            number: 1,
+            start: Lba(64),
+            sectors: 1024,
+            kind,
+        };
+        OpenDisk::of(Arc::new(disk), vec![partition])
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Bytes from which on a file is worth a thread.
@@ -58,8 +58,9 @@ impl Sink for Folder<'_> {
 /// A file on its way to its name.
 pub(super) struct FileDraft {
     partial: Partial,
+    /// Whether it will not be read back.
     only_written: AtomicBool,
-    /// Bytes that were written so far.
+    /// Bytes of such a file that were written so far.
     written: AtomicU64,
     flush: Mutex<Option<Flush>>,
 }
@@ -69,13 +70,14 @@ impl FileDraft {
         self.partial.out()
     }
 
-    /// Returns the thread that brings the bytes to the disk, begun now if there is none.
-    fn flush(&self) -> io::Result<MutexGuard<'_, Option<Flush>>> {
+    /// Tells the thread that brings the bytes to the disk, begun now if there is none.
+    fn flush(&self, tell: impl FnOnce(&mut Flush)) -> io::Result<()> {
         let mut flush = self.flush.lock().unwrap_or_else(PoisonError::into_inner);
-        if flush.is_none() {
-            *flush = Some(Flush::start(&self.partial)?);
-        }
-        Ok(flush)
+        tell(match &mut *flush {
+            Some(begun) => begun,
+            none => none.insert(Flush::start(&self.partial)?),
+        });
+        Ok(())
     }
 
     /// Returns the file when its bytes are on their way no more.
@@ -93,15 +95,15 @@ impl FileDraft {
 impl WriteAt for FileDraft {
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         self.out().write_all_at(buf, offset)?;
+        if !self.only_written.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let len = buf.len() as u64;
         let before = self.written.fetch_add(len, Ordering::Relaxed);
-        if self.only_written.load(Ordering::Relaxed)
-            && before / SENT_AT_ONCE != (before + len) / SENT_AT_ONCE
-            && let Some(flush) = self.flush()?.as_ref()
-        {
-            flush.more();
+        if before / SENT_AT_ONCE == (before + len) / SENT_AT_ONCE {
+            return Ok(());
         }
-        Ok(())
+        self.flush(|it| it.more())
     }
 }
 
@@ -118,12 +120,10 @@ impl ReadAt for FileDraft {
 impl Draft for FileDraft {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.out().set_len(len)?;
-        if len >= WORTH_A_THREAD
-            && let Some(flush) = self.flush()?.as_mut()
-        {
-            flush.all();
+        if len < WORTH_A_THREAD {
+            return Ok(());
         }
-        Ok(())
+        self.flush(Flush::all)
     }
 
     fn only_written(&self) {

@@ -35,6 +35,13 @@ fn flip(path: &Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 4], at).unwrap();
 }
 
+/// Changes a file that was opened just now.
+fn flip_in_use(path: &Path) {
+    // The clock of a file system may tick slowly.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    flip(path, 100);
+}
+
 /// Derives 1 MiB of data, 3 MiB of zeros (half of them written), and 100 bytes.
 fn derive(cache: &Cache, made: &AtomicUsize) -> Result<Arc<Sealed>> {
     cache.derive("unxz v1 of 9c0e", &mut |out| {
@@ -285,10 +292,7 @@ fn what_changes_while_it_is_used_is_found_deleted_and_made_anew() {
     .iter()
     .enumerate()
     {
-        // The clock of a file system may tick slowly.
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
-        flip(path, 100);
+        flip_in_use(path);
         let error = cache.check_again().unwrap_err();
         assert!(
             error.to_string().contains(path.to_str().unwrap()),
@@ -311,10 +315,8 @@ fn what_changes_while_it_is_used_is_found_also_if_it_is_let_go_before_anybody_lo
     let cache = Cache::new(root.path());
     let derived = derive(&cache, &made).unwrap();
     bytes(&derived).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(20));
     let path = file_below(&root.path().join("derived"));
-    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    flip(&path, 100);
+    flip_in_use(&path);
     drop(derived);
     assert!(!path.exists() && cache.check_again().is_err() && cache.check_again().is_err());
     assert!(cache.take_spoiled() && cache.check_again().is_ok() && !cache.take_spoiled());
@@ -328,9 +330,7 @@ fn what_changes_while_it_is_used_stays_found_when_a_large_input_comes() {
     let small = cache.insert(&source(5000)).unwrap();
     let path = cache.input(small);
     cache.open(small).unwrap().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(20));
-    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    flip(&path, 100);
+    flip_in_use(&path);
     let (download, large) = (root.path().join("x"), source(16 << 20));
     fs::write(&download, &large).unwrap();
     let adopted = cache.adopt(&download, Digest::of(&large)).unwrap();

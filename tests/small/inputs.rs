@@ -65,6 +65,18 @@ truncate -s 20M vm.sectors-4096
 printf 'g\nn\n14\n512\n767\nn\n1\n1024\n4607\nw\n' | fdisk -b 4096 -w never -W never vm.sectors-4096 > fdisk.log
 copy vm.raw 2 1 vm.sectors-4096 2
 copy vm.raw 4 14 vm.sectors-4096 4
+truncate -s 19M card.sectors-4096
+printf 'o\nx\ni\n0x4e2d6a12\nr\nn\np\n1\n256\n1279\nt\nc\nn\np\n2\n1280\n4863\nw\n' |
+  fdisk -b 4096 -w never -W never card.sectors-4096 > fdisk.log
+mkdir boot
+truncate -s 4M boot.fat
+mkfs.vfat -S 4096 -n system-boot -i 4E2D6A15 --invariant boot.fat > fdisk.log
+export TZ=UTC
+mcopy -m -i card.raw@@1M '::/*' boot
+mcopy -m -i boot.fat boot/* ::/
+copy boot.fat 0 4 card.sectors-4096 1
+copy card.raw 5 14 card.sectors-4096 5
+rm -r boot boot.fat
 truncate -s 22M card.logical
 printf '%s\n' 'label: dos' 'label-id: 0x4e2d6a11' \
   'start=2048, size=8192, type=c, bootable' 'start=10240, size=34816, type=5' 'start=14336, size=28672, type=83' |
@@ -216,6 +228,16 @@ fn a_base_of_4096_byte_sectors_stays_one() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("counts in 4096"), "{told}");
+}
+
+#[test]
+fn a_base_of_4096_byte_sectors_whose_mbr_does_not_say_so_stays_one() {
+    let place = place("card", "card.sectors-4096");
+    let (apart, _) = built(&place, "card");
+    assert_eq!(apart.table.sector.bytes(), 4096);
+    assert_eq!(apart.fat_sectors(), [4096]);
+    assert_holds_the_same(&apart, "card", "an MBR and sectors of 4096");
+    apart.judge(place.folder());
 }
 
 #[test]

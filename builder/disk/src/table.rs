@@ -2,15 +2,18 @@
 //!
 //! UEFI 2.10, chapter 5 (GPT); the MBR with extended partitions as DOS and Linux know it. A [`Table`] keeps what boot
 //! loaders and `PARTUUID=` depend on — boot code, disk signature, GUIDs, names, attributes — through every edit. Moves no
-//! partition's content and knows no file system.
+//! partition's content; of file systems it knows how the usual ones begin, which tells sectors of 512 bytes from those of 4096
+//! where a table does not.
 
 mod check;
 mod gpt;
 mod guid;
 mod mbr;
+mod sectors;
 mod text;
 
 pub use guid::{BadGuid, Guid};
+pub use sectors::sector_size;
 
 use crate::error::Error;
 use fstree::ReadAt;
@@ -208,25 +211,6 @@ impl std::fmt::Display for Warning {
             }
         }
     }
-}
-
-/// Returns the size of the sectors that the partition table of `disk` counts in.
-///
-/// A GPT tells by where its copies stand; the primary counts first. An MBR does not tell, and has sectors of 512 bytes.
-pub fn sector_size(disk: &dyn ReadAt) -> Result<SectorSize, Error> {
-    let sizes = [SectorSize::B512, SectorSize::B4096];
-    for sector in sizes {
-        if gpt::is_at(disk, sector.bytes())? {
-            return Ok(sector);
-        }
-    }
-    for sector in sizes {
-        let last = (disk.size() / sector.bytes()).saturating_sub(1) * sector.bytes();
-        if gpt::is_at(disk, last)? {
-            return Ok(sector);
-        }
-    }
-    Ok(SectorSize::B512)
 }
 
 /// Reads the partition table of `disk`; [`sector_size`] tells what it counts in.

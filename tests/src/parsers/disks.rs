@@ -8,8 +8,9 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Reads a partition table with sectors of either size, renders it, and reads it back.
+/// Judges a table's sectors, reads it with those of either size, renders it, and reads it back.
 pub fn table(data: &[u8]) {
+    drop(tables::sector_size(&metered(data)));
     for sector in [SectorSize::B512, SectorSize::B4096] {
         let mut sealed = data.to_vec();
         seal_gpt(&mut sealed, sector);

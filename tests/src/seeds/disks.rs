@@ -47,7 +47,7 @@ fn gpt(sector: SectorSize, start: u64, sectors: u64) -> Table {
     }
 }
 
-fn mbr() -> Table {
+fn mbr(sector: SectorSize) -> Table {
     let primary = |number, type_code, start, sectors| Partition {
         number,
         start: Lba(start),
@@ -68,7 +68,7 @@ fn mbr() -> Table {
         },
     };
     Table {
-        sector: SectorSize::B512,
+        sector,
         scheme: Scheme::Mbr {
             signature: 0xdead_beef,
             boot_code: Box::new([0x90; 440]),
@@ -93,14 +93,15 @@ fn disk_of(table: &Table, size: usize) -> Vec<u8> {
     disk
 }
 
-/// Returns disks with a GPT of sectors of both sizes, and with an MBR.
+/// Returns disks with a GPT and with an MBR, of sectors of both sizes.
 pub fn table() -> Vec<Vec<u8>> {
     let mut damaged = disk_of(&gpt(SectorSize::B512, 40, 20), 64 << 10);
     damaged[600] ^= 1;
     vec![
         disk_of(&gpt(SectorSize::B512, 40, 20), 64 << 10),
         disk_of(&gpt(SectorSize::B4096, 40, 2), 256 << 10),
-        disk_of(&mbr(), 40 << 10),
+        disk_of(&mbr(SectorSize::B512), 40 << 10),
+        disk_of(&mbr(SectorSize::B4096), 320 << 10),
         damaged,
     ]
 }

@@ -132,6 +132,13 @@ fn read_logical(
             ));
         }
         let mut bytes = [0; 512];
+        if byte.saturating_add(512) > disk.size() {
+            return Err(Error::corrupt(
+                FORMAT,
+                "the chain of logical partitions leads past the disk's end",
+                byte,
+            ));
+        }
         disk.read_exact_at(&mut bytes, byte)
             .map_err(Error::io(format!("reading the boot record at byte {byte}")))?;
         if bytes[510..] != SIGNATURE {

@@ -361,9 +361,9 @@ fn tables_of_4096_byte_sectors_are_told_apart_and_read_as_fdisk_made_them() {
             fs::read(&path).unwrap() == disk,
             "what was read is rendered again"
         );
+        assert_eq!(sector_size(&disk).unwrap(), SectorSize::B4096);
         if commands == gpt {
-            // An MBR does not tell; a GPT does by either copy.
-            assert_eq!(sector_size(&disk).unwrap(), SectorSize::B4096);
+            // Either copy tells.
             disk[4096..8192].fill(0);
             assert_eq!(sector_size(&disk).unwrap(), SectorSize::B4096);
             let warned = read(&disk, SectorSize::B4096).unwrap();
@@ -371,6 +371,83 @@ fn tables_of_4096_byte_sectors_are_told_apart_and_read_as_fdisk_made_them() {
             assert!(matches!(warned.warnings[..], [Warning::PrimaryDamaged(_)]));
         }
     }
+}
+
+/// Puts what tools make into a disk, at the partitions that it has if its sectors are of `sector` bytes.
+fn with_volumes(folder: &Path, disk: &[u8], sector: SectorSize, makers: &[&str]) -> Vec<u8> {
+    let mut disk = disk.to_vec();
+    let table = read(&disk, sector).unwrap();
+    for (partition, maker) in table.partitions.iter().zip(makers) {
+        let range = table.byte_range(partition);
+        let volume = folder.join("volume");
+        fs::File::create(&volume)
+            .and_then(|it| it.set_len((range.end - range.start).min(4 << 20)))
+            .unwrap();
+        run(
+            "sh",
+            &["-c", maker, volume.to_str().unwrap()],
+            "e2fsprogs or dosfstools",
+        );
+        let bytes = fs::read(&volume).unwrap();
+        let at = usize::try_from(range.start).unwrap();
+        disk[at..at + bytes.len()].copy_from_slice(&bytes);
+    }
+    disk
+}
+
+#[test]
+fn an_mbr_counts_in_the_sectors_at_which_volumes_begin() {
+    const EXT: &str = "mke2fs -qF \"$0\"";
+    const FAT: &str = "mkfs.vfat \"$0\" > /dev/null";
+    const FAT_OF_4096: &str = "mkfs.vfat -S 4096 \"$0\" > /dev/null";
+    const NONE: &str = "true";
+    let folder = tempfile::tempdir().unwrap();
+    // So small a part of the disk that it would fit with sectors of either size.
+    let script = "label: dos\nstart=256, size=1100, type=c\nstart=1536, size=1200, type=83\n";
+    let path = made_by_sfdisk(folder.path(), script, 64 << 20);
+    let empty = fs::read(&path).unwrap();
+    for sector in [SectorSize::B512, SectorSize::B4096] {
+        for makers in [[FAT, EXT], [FAT_OF_4096, EXT], [EXT, NONE], [NONE, FAT]] {
+            let disk = with_volumes(folder.path(), &empty, sector, &makers);
+            assert_eq!(sector_size(&disk).unwrap(), sector, "{makers:?}");
+        }
+    }
+    // Volumes of no known kind, or as many for the one as for the other.
+    assert_eq!(sector_size(&empty).unwrap(), SectorSize::B512);
+    let both = with_volumes(folder.path(), &empty, SectorSize::B4096, &[FAT, EXT]);
+    let both = with_volumes(folder.path(), &both, SectorSize::B512, &[EXT, FAT]);
+    assert_eq!(sector_size(&both).unwrap(), SectorSize::B512);
+}
+
+/// A disk that cannot be read at one byte.
+struct Worn(Vec<u8>, u64);
+
+impl fstree::ReadAt for Worn {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        if (offset..offset + buf.len() as u64).contains(&self.1) {
+            return Err(std::io::Error::other("worn out"));
+        }
+        self.0.read_exact_at(buf, offset)
+    }
+}
+
+#[test]
+fn a_volume_that_cannot_be_read_is_not_taken_for_one_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "label: dos\nstart=256, size=1100, type=c\n";
+    let disk = fs::read(made_by_sfdisk(folder.path(), script, 64 << 20)).unwrap();
+    let disk = with_volumes(
+        folder.path(),
+        &disk,
+        SectorSize::B4096,
+        &["mke2fs -qF \"$0\""],
+    );
+    let error = sector_size(&Worn(disk, (1 << 20) + 1080)).unwrap_err();
+    assert_eq!(error.to_string(), "reading partition 1");
 }
 
 #[test]

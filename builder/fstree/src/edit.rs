@@ -77,14 +77,16 @@ impl FileTree {
 
     /// Returns where `path` leads when all links are followed, the last name's too; it must exist.
     pub fn follow(&self, path: &ImgPath) -> Result<ImgPath, EditError> {
+        if self.is_plain(path) {
+            return Ok(path.clone());
+        }
         let mut links = 0;
-        let mut todo: Vec<Vec<u8>> = path.names().map(|it| it.as_bytes().to_vec()).collect();
-        todo.reverse();
+        let mut todo: Vec<&[u8]> = path.parts().rev().collect();
         let mut here = ImgPath::root();
         // What is on the way, the root first. `None` is a file, at the end.
         let mut way = vec![Some(&self.root)];
         while let Some(part) = todo.pop() {
-            match part.as_slice() {
+            match part {
                 b"" | b"." => continue,
                 b".." => {
                     here.pop();
@@ -97,10 +99,12 @@ impl FileTree {
             }
             let dir = way.last().copied().flatten();
             let dir = dir.ok_or_else(|| EditError::NotADirectory(here.clone()))?;
-            let name = Name::new(&part).map_err(|_| EditError::Missing(path.clone()))?;
-            let node = dir
-                .get(&name)
-                .ok_or_else(|| EditError::Missing(here.join(&name)))?;
+            let Some((name, node)) = dir.entries.get_key_value(part) else {
+                let name = Name::new(part);
+                return Err(EditError::Missing(
+                    name.map_or_else(|_| path.clone(), |name| here.join(&name)),
+                ));
+            };
             if let Node::File(id) = node
                 && let FileKind::Symlink(target) = &self.file(*id).kind
             {
@@ -112,9 +116,9 @@ impl FileTree {
                     here = ImgPath::root();
                     way.truncate(1);
                 }
-                todo.extend(target.split(|it| *it == b'/').rev().map(<[u8]>::to_vec));
+                todo.extend(target.split(|it| *it == b'/').rev());
             } else {
-                here.push(&name);
+                here.push(name);
                 way.push(match node {
                     Node::Dir(dir) => Some(dir),
                     Node::File(_) => None,
@@ -122,6 +126,21 @@ impl FileTree {
             }
         }
         Ok(here)
+    }
+
+    /// Returns whether something is at `path` that is no link, nor is any on the way.
+    fn is_plain(&self, path: &ImgPath) -> bool {
+        let mut dir = Some(&self.root);
+        for part in path.parts() {
+            dir = match dir.and_then(|it| it.entries.get(part)) {
+                Some(Node::Dir(dir)) => Some(&**dir),
+                Some(Node::File(id)) if !matches!(self.file(*id).kind, FileKind::Symlink(_)) => {
+                    None
+                }
+                _ => return false,
+            };
+        }
+        true
     }
 
     /// Puts a file at `path`, in place of any file there; its directory must exist.
@@ -160,6 +179,10 @@ impl FileTree {
 
     /// Makes the directories of `path` that do not exist, each with `meta`; those that exist stay as they are.
     pub fn make_dirs(&mut self, path: &ImgPath, meta: &Meta) -> Result<(), EditError> {
+        // As a rule they are there.
+        if self.plain_dir(path).is_some() {
+            return Ok(());
+        }
         let names: Vec<Name> = path.names().collect();
         let front = |count: usize| {
             let mut front = ImgPath::root();
@@ -262,19 +285,20 @@ impl FileTree {
 
     /// Returns the directory at a path that holds no link.
     fn plain_dir(&self, path: &ImgPath) -> Option<&Dir> {
-        path.names()
-            .try_fold(&self.root, |dir, name| match dir.get(&name)? {
+        path.parts()
+            .try_fold(&self.root, |dir, name| match dir.entries.get(name)? {
                 Node::Dir(dir) => Some(&**dir),
                 Node::File(_) => None,
             })
     }
 
     fn plain_dir_mut(&mut self, path: &ImgPath) -> Option<&mut Dir> {
-        path.names()
-            .try_fold(&mut self.root, |dir, name| match dir.get_mut(&name)? {
+        path.parts().try_fold(&mut self.root, |dir, name| {
+            match dir.entries.get_mut(name)? {
                 Node::Dir(dir) => Some(&mut **dir),
                 Node::File(_) => None,
-            })
+            }
+        })
     }
 }
 

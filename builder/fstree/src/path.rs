@@ -2,6 +2,7 @@
 //!
 //! A path is lexical: it never holds `.`, `..`, an empty component or NUL. Symbolic links are the tree's business.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 /// One name in a directory: 1 to 255 bytes, no `/`, no NUL, neither `.` nor `..`.
@@ -52,6 +53,13 @@ impl Name {
     }
 }
 
+/// Names are in the order of their bytes, so that maps of them are asked by bytes.
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl ImgPath {
     /// Returns `/`.
     pub fn root() -> Self {
@@ -95,10 +103,14 @@ impl ImgPath {
 
     /// Adds a name at the end.
     pub(crate) fn push(&mut self, name: &Name) {
+        self.push_part(name.as_bytes());
+    }
+
+    fn push_part(&mut self, name: &[u8]) {
         if !self.is_root() {
             self.bytes.push(b'/');
         }
-        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(name);
     }
 
     /// Takes the last name off; `/` stays.
@@ -130,10 +142,23 @@ impl ImgPath {
 
     /// Iterates over the names from the root down.
     pub fn names(&self) -> impl Iterator<Item = Name> + '_ {
+        self.parts().map(|it| Name(it.into()))
+    }
+
+    /// Iterates over the names' bytes from the root down.
+    pub(crate) fn parts(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.bytes
             .split(|it| *it == b'/')
             .filter(|it| !it.is_empty())
-            .map(|it| Name(it.into()))
+    }
+
+    /// Returns this path, without its first `strip` names, below `folder`; `None` if no name is left.
+    pub fn below(&self, folder: &Self, strip: usize) -> Option<Self> {
+        let mut path = folder.clone();
+        for part in self.parts().skip(strip) {
+            path.push_part(part);
+        }
+        (path.bytes.len() > folder.bytes.len()).then_some(path)
     }
 
     /// Returns whether this path is `other` or lies below it.
@@ -228,6 +253,18 @@ mod tests {
             ImgPath::new("/.config/x").unwrap()
         );
         assert!(ImgPath::from_archive(b"../x").is_err());
+    }
+
+    #[test]
+    fn a_path_goes_below_a_folder_without_its_first_names() {
+        let [root, folder, path] = ["/", "/opt/x", "/a/bc/d"].map(|it| ImgPath::new(it).unwrap());
+        let below = |folder, strip| path.below(folder, strip).map(|it| it.to_string());
+        assert_eq!(below(&folder, 0).as_deref(), Some("/opt/x/a/bc/d"));
+        assert_eq!(below(&folder, 2).as_deref(), Some("/opt/x/d"));
+        assert_eq!(below(&root, 1).as_deref(), Some("/bc/d"));
+        assert_eq!(below(&folder, 3), None);
+        assert_eq!(below(&root, 9), None);
+        assert_eq!(root.below(&folder, 0), None);
     }
 
     #[test]

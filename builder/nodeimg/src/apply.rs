@@ -100,7 +100,15 @@ fn start<'a>(plan: &Plan, blobs: &'a dyn Blobs, jobs: NonZeroUsize) -> Result<Wo
     let base = crate::open::input(*digest, blobs, jobs)?;
     let clusters = Clusters::of(&base, *digest, blobs, jobs)?;
     let key = format!("{digest} {root_label:?} {boot_label:?}");
-    let base = tables::kept(base, &key, blobs, |base| read(base).map(drop))?;
+    let disk = tables::kept(base.disk.clone(), &key, blobs, |disk| {
+        let noted = OpenDisk {
+            disk: disk.clone(),
+            table: base.table.clone(),
+            qcow2: None,
+        };
+        read(&noted).map(drop)
+    })?;
+    let base = OpenDisk { disk, ..base };
     let (root, boot, packages) = read(&base)?;
     Ok(Work {
         base,

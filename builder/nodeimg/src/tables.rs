@@ -1,11 +1,10 @@
-//! What every build reads of a base, in one piece: its tables and directories, and dpkg's database.
+//! What every build reads of a large input, in one piece: a base's tables and directories and dpkg's database, a tarball's headers.
 //!
-//! In an image they lie scattered, a few KiB here and there, and each costs decoding the cluster around it. So the ranges that
+//! They lie scattered, a few KiB here and there, and each costs verifying, or decoding, 64 KiB around it. So the ranges that
 //! are read are noted once, and their bytes kept by the host. Layout, all integers little-endian: count of ranges (u64); start
 //! and length of each (u64), in rising order and apart from each other; the bytes of all, one after the other.
 
 use crate::error::Result;
-use crate::open::OpenDisk;
 use crate::want::Blobs;
 use fstree::{Mosaic, MosaicBuilder, Origin, ReadAt, WriteAt};
 use std::io;
@@ -17,49 +16,39 @@ const PIECE: u64 = 1 << 20;
 /// A range takes so many bytes before the bytes begin.
 const ENTRY: u64 = 16;
 
-/// Returns the disk with what `read` reads of it taken from what was kept under `key`, or kept now.
+/// Returns the source with what `read` reads of it taken from what was kept under `key`, or kept now.
 ///
-/// `key` names the disk, and what `read` reads.
+/// `key` names the source, and what `read` reads.
 pub(crate) fn kept(
-    disk: OpenDisk,
+    source: Arc<dyn ReadAt>,
     key: &str,
     blobs: &dyn Blobs,
-    read: impl Fn(&OpenDisk) -> Result<()>,
-) -> Result<OpenDisk> {
+    read: impl Fn(&Arc<dyn ReadAt>) -> Result<()>,
+) -> Result<Arc<dyn ReadAt>> {
     let mut failed = None;
     let blob = blobs.derive(&format!("{key}.tables 1"), &mut |out| {
         let noting = Arc::new(Noting {
-            disk: disk.disk.clone(),
+            source: source.clone(),
             seen: Mutex::default(),
         });
-        let noted = OpenDisk {
-            disk: noting.clone(),
-            table: disk.table.clone(),
-            qcow2: None,
-        };
+        let noted: Arc<dyn ReadAt> = noting.clone();
         if let Err(error) = read(&noted) {
             // It is told as if nothing had been kept.
             failed = Some(error);
-            return Err(io::Error::other("the base cannot be read"));
+            return Err(io::Error::other("it cannot be read"));
         }
-        write(&disk.disk, &noting.ranges(), out)
+        write(&source, &noting.ranges(), out)
     });
     if let Some(error) = failed {
         return Err(error);
     }
-    let bytes = Ranges::read(&blob?).and_then(|it| it.over(&disk.disk));
+    let bytes = Ranges::read(&blob?).and_then(|it| it.over(&source));
     let bytes = bytes.map_err(crate::error::world("reading what was kept"))?;
-    Ok(OpenDisk {
-        disk: Arc::new(Kept {
-            bytes,
-            disk: disk.disk.clone(),
-        }),
-        ..disk
-    })
+    Ok(Arc::new(Kept { bytes, source }))
 }
 
-/// Writes ranges of a disk; returns how many bytes that makes.
-fn write(disk: &dyn ReadAt, ranges: &[Range<u64>], out: &dyn WriteAt) -> io::Result<u64> {
+/// Writes ranges of a source; returns how many bytes that makes.
+fn write(source: &dyn ReadAt, ranges: &[Range<u64>], out: &dyn WriteAt) -> io::Result<u64> {
     let mut front = (ranges.len() as u64).to_le_bytes().to_vec();
     for range in ranges {
         front.extend(range.start.to_le_bytes());
@@ -72,7 +61,7 @@ fn write(disk: &dyn ReadAt, ranges: &[Range<u64>], out: &dyn WriteAt) -> io::Res
         while from < range.end {
             let len = (range.end - from).min(PIECE);
             buf.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
-            disk.read_exact_at(&mut buf, from)?;
+            source.read_exact_at(&mut buf, from)?;
             out.write_all_at(&buf, at)?;
             (from, at) = (from + len, at + len);
         }
@@ -80,9 +69,9 @@ fn write(disk: &dyn ReadAt, ranges: &[Range<u64>], out: &dyn WriteAt) -> io::Res
     Ok(at)
 }
 
-/// A disk of which it is noted what is read.
+/// A source of which it is noted what is read.
 struct Noting {
-    disk: Arc<dyn ReadAt>,
+    source: Arc<dyn ReadAt>,
     seen: Mutex<Vec<Range<u64>>>,
 }
 
@@ -105,11 +94,11 @@ impl Noting {
 
 impl ReadAt for Noting {
     fn size(&self) -> u64 {
-        self.disk.size()
+        self.source.size()
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.disk.read_exact_at(buf, offset)?;
+        self.source.read_exact_at(buf, offset)?;
         if !buf.is_empty() {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.push(offset..offset + buf.len() as u64);
@@ -118,25 +107,30 @@ impl ReadAt for Noting {
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
-        self.disk.next_data(offset)
+        self.source.next_data(offset)
     }
 
     fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
-        self.disk.origins(range, tell);
+        self.source.origins(range, tell);
     }
 }
 
-/// Ranges of a disk that were kept.
+/// Ranges of a source that were kept.
 struct Ranges {
     blob: Arc<dyn ReadAt>,
-    /// Each range on the disk, and where its bytes are in the blob.
+    /// Each range of the source, and where its bytes are in the blob.
     places: Vec<(Range<u64>, u64)>,
 }
 
 impl Ranges {
     /// Reads where what is; [`io::ErrorKind::InvalidData`] says that the blob is not one of these.
     fn read(blob: &Arc<dyn ReadAt>) -> io::Result<Self> {
-        let bad = || io::Error::new(io::ErrorKind::InvalidData, "these are no ranges of a disk");
+        let bad = || {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "these are no ranges of a source",
+            )
+        };
         let mut number = [0; 8];
         blob.read_exact_at(&mut number, 0)?;
         let count = u64::from_le_bytes(number);
@@ -166,30 +160,30 @@ impl Ranges {
         })
     }
 
-    /// Returns the bytes of the disk, these in place of its own.
-    fn over(&self, disk: &Arc<dyn ReadAt>) -> io::Result<Mosaic> {
+    /// Returns the bytes of the source, these in place of its own.
+    fn over(&self, source: &Arc<dyn ReadAt>) -> io::Result<Mosaic> {
         let (mut tiles, mut end) = (MosaicBuilder::new(), 0);
         for (range, at) in &self.places {
-            tiles.place(end, disk.clone(), end, range.start - end);
+            tiles.place(end, source.clone(), end, range.start - end);
             tiles.place(range.start, self.blob.clone(), *at, range.end - range.start);
             end = range.end;
         }
-        let rest = disk.size().saturating_sub(end);
-        tiles.place(end, disk.clone(), end, rest);
-        tiles.finish(disk.size()).map_err(io::Error::other)
+        let rest = source.size().saturating_sub(end);
+        tiles.place(end, source.clone(), end, rest);
+        tiles.finish(source.size()).map_err(io::Error::other)
     }
 }
 
-/// A disk of which some ranges were kept. Where data is and what it is called is what the disk says.
+/// A source of which some ranges were kept. Where data is and what it is called is what the source says.
 struct Kept {
-    /// What was kept, and the disk around it.
+    /// What was kept, and the source around it.
     bytes: Mosaic,
-    disk: Arc<dyn ReadAt>,
+    source: Arc<dyn ReadAt>,
 }
 
 impl ReadAt for Kept {
     fn size(&self) -> u64 {
-        self.disk.size()
+        self.source.size()
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
@@ -197,11 +191,11 @@ impl ReadAt for Kept {
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
-        self.disk.next_data(offset)
+        self.source.next_data(offset)
     }
 
     fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
-        self.disk.origins(range, tell);
+        self.source.origins(range, tell);
     }
 }
 
@@ -276,16 +270,16 @@ mod tests {
         }
     }
 
-    fn open(readable: fn(u64) -> bool) -> OpenDisk {
+    fn open(readable: fn(u64) -> bool) -> Arc<dyn ReadAt> {
         let disk = Named::new(Arc::new(Disk(readable)), SourceName([7; 32]));
-        OpenDisk::of(Arc::new(disk), Vec::new())
+        Arc::new(disk)
     }
 
     /// Two ranges, of which one is read in three parts, the last first.
-    fn read(disk: &OpenDisk) -> Result<()> {
+    fn read(disk: &Arc<dyn ReadAt>) -> Result<()> {
         for (at, len) in [(5000, 1000), (1 << 20, 1_500_000), (4000, 700), (4500, 500)] {
             let mut buf = vec![0; len];
-            let done = disk.disk.read_exact_at(&mut buf, at);
+            let done = disk.read_exact_at(&mut buf, at);
             done.map_err(crate::error::input("the disk"))?;
         }
         Ok(())
@@ -319,20 +313,20 @@ mod tests {
         for start in ends {
             for end in ends.into_iter().filter(|it| *it >= start) {
                 let mut buf = vec![0xee; usize::try_from(end - start).unwrap()];
-                again.disk.read_exact_at(&mut buf, start).unwrap();
+                again.read_exact_at(&mut buf, start).unwrap();
                 assert!(buf.iter().zip(start..).all(|(it, at)| *it == byte(at)));
             }
         }
-        assert!(again.disk.read_exact_at(&mut [0; 2], SIZE - 1).is_err());
+        assert!(again.read_exact_at(&mut [0; 2], SIZE - 1).is_err());
         let mut told = Vec::new();
         let mut tell = |range, origin| told.push((range, origin));
-        again.disk.origins(3000..5000, &mut tell);
+        again.origins(3000..5000, &mut tell);
         let origin = Origin::Named(SourceName([7; 32]), 3000);
         assert_eq!(told, [(3000..5000, origin)]);
     }
 
     #[test]
-    fn a_base_that_cannot_be_read_is_told_as_such_and_nothing_is_kept() {
+    fn what_cannot_be_read_is_told_as_such_and_nothing_is_kept() {
         let host = Host::default();
         let error = kept(open(|at| at < 4500), "x", &host, read).err().unwrap();
         assert!(matches!(error, Error::Input { .. }), "{error:?}");

@@ -157,13 +157,9 @@ pub(super) fn untar(
     let broken = format!("tarball sha256:{digest}");
     let entries = super::tarball::entries(digest, blobs)?;
     for entry in entries {
-        let names: Vec<_> = entry.path.names().skip(usize::from(strip)).collect();
-        if names.is_empty() {
+        let Some(path) = entry.path.below(folder, strip.into()) else {
             continue;
-        }
-        let path = names
-            .iter()
-            .fold(folder.clone(), |path, name| path.join(name));
+        };
         make_parent(tree, &path, time, layer::OVERLAYS)?;
         match entry.node {
             super::tarball::Node::Dir => {
@@ -184,11 +180,10 @@ pub(super) fn untar(
                 )?;
             }
             super::tarball::Node::HardLink(target) => {
-                let target = target
-                    .names()
-                    .skip(usize::from(strip))
-                    .fold(folder.clone(), |path, name| path.join(&name));
-                let Some(Node::File(id)) = tree.get(&target) else {
+                let there = target.below(folder, strip.into());
+                let found = there.as_ref().and_then(|it| tree.get(it));
+                let Some(Node::File(id)) = found else {
+                    let target = there.unwrap_or(target);
                     return Err(Error::input(format!(
                         "tarball sha256:{digest}: {path} links to {target}, which is not there"
                     )));
@@ -221,7 +216,7 @@ fn meta(owner: Owner, mtime: Timestamp, layer: Layer) -> Meta {
 }
 
 fn edit<T>(path: &ImgPath, result: std::result::Result<T, EditError>) -> Result<T> {
-    result.map_err(input(format!("{path} cannot be put")))
+    result.map_err(|cause| input(format!("{path} cannot be put"))(cause))
 }
 
 #[cfg(test)]

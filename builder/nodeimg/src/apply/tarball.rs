@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result, input};
 use crate::lock::Reader;
 use crate::plan::layer;
+use crate::tables;
 use crate::want::Blobs;
 use disk::Format;
 use fstree::{Content, FileKind, ImgPath, Meta, Named, ReadAt, Timestamp};
@@ -18,6 +19,9 @@ use tar::EntryType;
 const MAX_TAR: u64 = 16 << 30;
 /// The most members of one.
 const MAX_MEMBERS: usize = 1 << 20;
+
+/// So large a tarball is worth keeping its headers in one piece.
+const LARGE: u64 = 16 << 20;
 
 /// A member.
 pub(super) struct Member {
@@ -53,8 +57,25 @@ pub(super) fn entries(digest: Digest, blobs: &dyn Blobs) -> Result<Vec<Member>> 
         Format::Raw | Format::Qcow2 | Format::Vmdk => source,
     };
     let tar: Arc<dyn ReadAt> = Arc::new(Named::new(tar, digest.source_name("tar")));
+    if tar.size() < LARGE {
+        return members(&tar, &tar, digest);
+    }
+    let key = format!("{digest} tar");
+    let headers = tables::kept(tar.clone(), &key, blobs, |it| {
+        members(it, &tar, digest).map(drop)
+    })?;
+    members(&headers, &tar, digest)
+}
+
+/// Returns the members of an archive whose headers are read from `headers`.
+fn members(
+    headers: &Arc<dyn ReadAt>,
+    tar: &Arc<dyn ReadAt>,
+    digest: Digest,
+) -> Result<Vec<Member>> {
+    let broken = format!("tarball sha256:{digest}");
     let mut archive = tar::Archive::new(Reader {
-        source: tar.clone(),
+        source: headers.clone(),
         at: 0,
     });
     let mut members = Vec::new();

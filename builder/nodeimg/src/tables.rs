@@ -202,10 +202,9 @@ impl ReadAt for Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
     use crate::error::Error;
+    use crate::want::held::{File, Host};
     use fstree::{Named, SourceName};
-    use std::collections::BTreeMap;
 
     const SIZE: u64 = 3 << 20;
 
@@ -229,44 +228,6 @@ mod tests {
                 *it = byte(at);
             }
             Ok(())
-        }
-    }
-
-    #[derive(Default)]
-    struct Host(Mutex<BTreeMap<String, Vec<u8>>>);
-
-    /// A file under way.
-    #[derive(Default)]
-    struct File(Mutex<Vec<u8>>);
-
-    impl WriteAt for File {
-        fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-            let mut bytes = self.0.lock().unwrap();
-            assert_eq!(offset, bytes.len() as u64, "it is written in order");
-            bytes.extend_from_slice(buf);
-            Ok(())
-        }
-    }
-
-    impl Blobs for Host {
-        fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>> {
-            Err(Error::input(format!("{digest} is not here")))
-        }
-
-        fn derive(
-            &self,
-            key: &str,
-            make: &mut dyn FnMut(&dyn WriteAt) -> io::Result<u64>,
-        ) -> Result<Arc<dyn ReadAt>> {
-            let mut kept = self.0.lock().unwrap();
-            if !kept.contains_key(key) {
-                let file = File::default();
-                let size = make(&file).map_err(crate::error::world("making it"))?;
-                let bytes = file.0.into_inner().unwrap();
-                assert_eq!(size, bytes.len() as u64);
-                kept.insert(key.to_owned(), bytes);
-            }
-            Ok(Arc::new(kept[key].clone()))
         }
     }
 
@@ -295,7 +256,7 @@ mod tests {
         kept(open(|_| true), "x", &host, read).unwrap();
         let again = kept(open(|at| !was_read(at)), "x", &host, |_| panic!("again")).unwrap();
         read(&again).unwrap();
-        let (blob, front) = (host.0.lock().unwrap()["x.tables 1"].len(), 8 + 2 * 16);
+        let (blob, front) = (host.derived.lock().unwrap()["x.tables 1"].len(), 8 + 2 * 16);
         assert_eq!(blob, front + 2000 + 1_500_000);
         let ends = [
             0,
@@ -330,7 +291,7 @@ mod tests {
         let host = Host::default();
         let error = kept(open(|at| at < 4500), "x", &host, read).err().unwrap();
         assert!(matches!(error, Error::Input { .. }), "{error:?}");
-        assert!(host.0.lock().unwrap().is_empty());
+        assert!(host.derived.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -88,3 +88,54 @@ pub trait Memory: Sync {
     /// Remembers `bytes` under `key`.
     fn remember(&self, key: &Digest, bytes: &[u8]);
 }
+
+/// A host for tests, whose inputs and results are in memory.
+#[cfg(test)]
+pub(crate) mod held {
+    use super::{Blobs, Digest, ReadAt, Result, WriteAt, io};
+    use crate::error::{Error, world};
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Default)]
+    pub(crate) struct Host {
+        pub(crate) inputs: BTreeMap<Digest, Arc<dyn ReadAt>>,
+        pub(crate) derived: Mutex<BTreeMap<String, Vec<u8>>>,
+    }
+
+    /// A file under way.
+    #[derive(Default)]
+    pub(crate) struct File(pub(crate) Mutex<Vec<u8>>);
+
+    impl WriteAt for File {
+        fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+            let mut bytes = self.0.lock().unwrap();
+            assert_eq!(offset, bytes.len() as u64, "it is written in order");
+            bytes.extend_from_slice(buf);
+            Ok(())
+        }
+    }
+
+    impl Blobs for Host {
+        fn open(&self, digest: Digest) -> Result<Arc<dyn ReadAt>> {
+            let found = self.inputs.get(&digest).cloned();
+            found.ok_or_else(|| Error::input(format!("{digest} is not here")))
+        }
+
+        fn derive(
+            &self,
+            key: &str,
+            make: &mut dyn FnMut(&dyn WriteAt) -> io::Result<u64>,
+        ) -> Result<Arc<dyn ReadAt>> {
+            let mut derived = self.derived.lock().unwrap();
+            if !derived.contains_key(key) {
+                let file = File::default();
+                let size = make(&file).map_err(world("making it"))?;
+                let bytes = file.0.into_inner().unwrap();
+                assert_eq!(size, bytes.len() as u64);
+                derived.insert(key.to_owned(), bytes);
+            }
+            Ok(Arc::new(derived[key].clone()))
+        }
+    }
+}

@@ -3,8 +3,8 @@
 //! The numbers do not depend on how the tree was built. Nothing is read; nothing recurses.
 
 use crate::error::Error;
-use fstree::{Dir, File, FileId, FileKind, FileTree, ImgPath, Name, Node};
-use std::collections::BTreeMap;
+use crate::le::{index, short};
+use fstree::{Dir, File, FileKind, FileTree, ImgPath, Name, Node};
 
 /// A tree's directories and files.
 pub(crate) struct Census<'a> {
@@ -27,23 +27,22 @@ pub(crate) struct DirEntry<'a> {
 pub(crate) struct FileEntry<'a> {
     pub(crate) file: &'a File,
     pub(crate) links: u32,
-    parent: usize,
-    name: &'a Name,
 }
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Child {
     /// A directory, by its number.
-    Dir(usize),
+    Dir(u32),
     /// A file, by its number.
-    File(usize),
+    File(u32),
 }
 
 impl<'a> Census<'a> {
     /// Counts a tree.
     pub(crate) fn of(tree: &'a FileTree) -> Self {
-        let mut numbers: BTreeMap<FileId, usize> = BTreeMap::new();
+        // By the tree's own numbers, which count what has no name too.
+        let mut numbers: Vec<Option<u32>> = vec![None; tree.file_count()];
         let mut census = Self {
             dirs: vec![DirEntry::new(tree.root(), 0, None)],
             files: Vec::new(),
@@ -61,19 +60,17 @@ impl<'a> Census<'a> {
                     census.dirs.push(DirEntry::new(dir, here, Some(name)));
                     census.dirs[here].subdirs += 1;
                     stack.push((number, dir.entries()));
-                    Child::Dir(number)
+                    Child::Dir(short(number))
                 }
                 Node::File(id) => {
-                    let number = *numbers.entry(*id).or_insert_with(|| {
+                    let number = *numbers[id.index()].get_or_insert_with(|| {
                         census.files.push(FileEntry {
                             file: tree.file(*id),
                             links: 0,
-                            parent: here,
-                            name,
                         });
-                        census.files.len() - 1
+                        short(census.files.len() - 1)
                     });
-                    census.files[number].links += 1;
+                    census.files[index(number)].links += 1;
                     Child::File(number)
                 }
             };
@@ -95,10 +92,17 @@ impl<'a> Census<'a> {
             .fold(ImgPath::root(), |path, name| path.join(name))
     }
 
-    /// Returns the path of a file's first name.
+    /// Returns the path of a file's first name: of the only one, as a rule.
     pub(crate) fn file_path(&self, file: usize) -> ImgPath {
-        let FileEntry { parent, name, .. } = &self.files[file];
-        self.dir_path(*parent).join(name)
+        let mut named = self.dirs.iter().enumerate().flat_map(|(dir, entry)| {
+            let children = entry.children.iter();
+            children.map(move |(name, child)| (dir, name, child))
+        });
+        let found =
+            named.find(|(.., child)| matches!(child, Child::File(it) if index(*it) == file));
+        found.map_or_else(ImgPath::root, |(dir, name, _)| {
+            self.dir_path(dir).join(name)
+        })
     }
 
     /// Returns the error of a file.
@@ -123,7 +127,7 @@ impl<'a> Census<'a> {
             .children
             .iter()
             .find_map(|(name, child)| match child {
-                Child::Dir(number) if name.as_bytes() == LOST_FOUND => Some(*number),
+                Child::Dir(number) if name.as_bytes() == LOST_FOUND => Some(index(*number)),
                 _ => None,
             })
     }

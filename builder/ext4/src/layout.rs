@@ -14,6 +14,7 @@ use crate::dir::Form;
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::features::{Feature, Features};
+use crate::few::Few;
 use crate::geometry::Geometry;
 use crate::le::{long, short};
 use crate::options::Options;
@@ -67,18 +68,45 @@ pub(crate) struct GroupPlace {
 pub(crate) struct Place {
     pub(crate) inode: u32,
     /// Its data, as extents of legal length.
-    pub(crate) extents: Vec<Extent>,
+    pub(crate) extents: Few<Extent>,
+    /// What few files have.
+    beside: Option<Box<Beside>>,
+}
+
+/// Blocks of a file beside its data.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Beside {
     /// Nodes of its extent tree.
-    pub(crate) nodes: Vec<u64>,
+    nodes: Vec<u64>,
     /// The block of its attributes.
-    pub(crate) xattr_block: Option<u64>,
+    xattr_block: Option<u64>,
 }
 
 impl Place {
     /// Returns the number of all its blocks.
     pub(crate) fn blocks(&self) -> u64 {
         let data: u64 = self.extents.iter().map(|it| u64::from(it.len)).sum();
-        data + long(self.nodes.len()) + u64::from(self.xattr_block.is_some())
+        data + long(self.nodes().len()) + u64::from(self.xattr_block().is_some())
+    }
+
+    /// Returns the nodes of its extent tree.
+    pub(crate) fn nodes(&self) -> &[u64] {
+        self.beside.as_deref().map_or(&[], |it| &it.nodes)
+    }
+
+    /// Returns the block of its attributes.
+    pub(crate) fn xattr_block(&self) -> Option<u64> {
+        self.beside.as_deref().and_then(|it| it.xattr_block)
+    }
+
+    fn set_nodes(&mut self, nodes: Vec<u64>) {
+        if !nodes.is_empty() {
+            self.beside.get_or_insert_default().nodes = nodes;
+        }
+    }
+
+    fn set_xattr_block(&mut self, block: u64) {
+        self.beside.get_or_insert_default().xattr_block = Some(block);
     }
 }
 
@@ -286,14 +314,14 @@ impl fmt::Display for Layout {
                 logical,
                 physical,
                 len,
-            } in &place.extents
+            } in place.extents.iter()
             {
                 write!(f, " {logical}@{physical}+{len}")?;
             }
-            if let Some(block) = place.xattr_block {
+            if let Some(block) = place.xattr_block() {
                 write!(f, " attributes {block}")?;
             }
-            for node in &place.nodes {
+            for node in place.nodes() {
                 write!(f, " node {node}")?;
             }
             writeln!(f)?;

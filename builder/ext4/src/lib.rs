@@ -14,6 +14,7 @@ mod error;
 mod extent;
 mod facts;
 mod features;
+mod few;
 mod geometry;
 mod group;
 mod hash;

@@ -22,7 +22,7 @@ fn volume(features: Features) -> Vec<u8> {
         );
     }
     let source: Arc<dyn ReadAt> = Arc::new(noise(1 << 16, 1));
-    let runs: Arc<[fstree::Run]> = (0..8)
+    let runs: Box<[fstree::Run]> = (0..8)
         .map(|i| fstree::Run {
             at: i << 17,
             from: 0,
@@ -32,11 +32,7 @@ fn volume(features: Features) -> Vec<u8> {
     put(
         &mut tree,
         "/combed",
-        FileKind::Regular(Content::Extents {
-            source,
-            runs,
-            len: 1 << 20,
-        }),
+        FileKind::Regular(Content::extents(source, runs, 1 << 20)),
     );
     put(&mut tree, "/link", FileKind::Symlink(vec![b'x'; 100]));
     put(

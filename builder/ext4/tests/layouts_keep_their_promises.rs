@@ -161,16 +161,12 @@ fn layered(layers: u16) -> FileTree {
     for layer in 0..layers {
         for i in 0..80u64 {
             let at = format!("/base/dir/a name of layer {layer} that takes its room: {i}");
-            let runs: Arc<[Run]> = Arc::new([Run {
+            let runs = [Run {
                 at: 0,
                 from: (80 - i) * 40_000,
                 len: 30_000 + i,
-            }]);
-            let content = Content::Extents {
-                source: source.clone(),
-                runs,
-                len: 30_000 + i,
-            };
+            }];
+            let content = Content::extents(source.clone(), runs, 30_000 + i);
             let meta = Meta {
                 layer: Layer(layer),
                 ..meta(0o644)

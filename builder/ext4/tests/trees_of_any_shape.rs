@@ -35,11 +35,7 @@ fn sparse(pieces: &[(u32, u32)], tail: u32) -> Content {
         });
         at += u64::from(*len);
     }
-    Content::Extents {
-        source,
-        runs: runs.into(),
-        len: at + u64::from(tail),
-    }
+    Content::extents(source, runs, at + u64::from(tail))
 }
 
 fn check(tree: &FileTree, options: &Options, what: &str) {
@@ -173,7 +169,7 @@ fn many_names_that_were_lost_and_found() {
 fn a_file_of_a_hundred_gigabytes_of_holes() {
     let source: Arc<dyn ReadAt> = Arc::new(noise(5000, 1));
     let end = 100_000_000_000;
-    let runs: Arc<[Run]> = [0, 4_300_000_000, end]
+    let runs: Box<[Run]> = [0, 4_300_000_000, end]
         .map(|at| Run {
             at,
             from: 0,
@@ -185,7 +181,7 @@ fn a_file_of_a_hundred_gigabytes_of_holes() {
     put(
         &mut tree,
         "/holes",
-        FileKind::Regular(Content::Extents { source, runs, len }),
+        FileKind::Regular(Content::extents(source, runs, len)),
     );
     for block_size in [1024, 4096] {
         let options = Options {

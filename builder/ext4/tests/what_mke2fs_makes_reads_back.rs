@@ -534,9 +534,5 @@ fn held(content: &Content) -> Content {
         }
         at += u64::try_from(n).unwrap();
     }
-    Content::Extents {
-        source: Arc::new(bytes),
-        runs: runs.into(),
-        len: content.len(),
-    }
+    Content::extents(Arc::new(bytes), runs, content.len())
 }

@@ -121,11 +121,7 @@ impl Reader {
 
     fn bytes(&self, path: &ImgPath, runs: &[Run]) -> Result<Vec<u8>, Error> {
         let len = runs.iter().map(|it| it.len).sum::<u64>();
-        let content = Content::Extents {
-            source: self.volume.clone(),
-            runs: runs.into(),
-            len,
-        };
+        let content = Content::extents(self.volume.clone(), runs, len);
         content.read_all(len).map_err(|source| Error::Io {
             what: format!("directory {path}"),
             source,
@@ -186,11 +182,7 @@ impl Reader {
         } else {
             self.table.chain(path, entry.first, Some(len))?
         };
-        let content = Content::Extents {
-            source: self.volume.clone(),
-            runs: runs.into(),
-            len,
-        };
+        let content = Content::extents(self.volume.clone(), runs, len);
         Ok(Node::File(self.tree.add(File {
             meta,
             kind: FileKind::Regular(content),

@@ -7,20 +7,32 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Where a regular file's bytes are.
+/// Where a regular file's bytes are. A file in one piece, as nearly all are, takes no memory but this.
 #[derive(Clone)]
 pub enum Content {
     /// Bytes held here.
     Inline(Arc<[u8]>),
-    /// Runs of a larger source; gaps between them are holes.
-    Extents {
-        /// What the runs are of.
+    /// Bytes of a larger source that stand together.
+    Range {
+        /// What they are of.
         source: Arc<dyn ReadAt>,
-        /// Runs by rising file offset, without overlap, none empty, none past `len`.
-        runs: Arc<[Run]>,
+        /// Where they begin in it.
+        from: u64,
         /// The file's size in bytes.
         len: u64,
     },
+    /// Runs of a larger source.
+    Extents(Arc<Extents>),
+}
+
+/// Runs of a larger source; gaps between them are holes.
+pub struct Extents {
+    /// What the runs are of.
+    source: Arc<dyn ReadAt>,
+    /// Runs by rising file offset, without overlap, none empty, none past `len`.
+    runs: Box<[Run]>,
+    /// The file's size in bytes.
+    len: u64,
 }
 
 /// Bytes of a file that stand together in its source. All in bytes.
@@ -40,21 +52,26 @@ impl Content {
         Self::Inline(bytes.into())
     }
 
-    /// Returns `len` bytes of `source` from `from`, as one run.
+    /// Returns `len` bytes of `source` from `from`.
     pub fn range(source: Arc<dyn ReadAt>, from: u64, len: u64) -> Self {
-        let runs: Arc<[Run]> = if len == 0 {
-            Arc::new([])
-        } else {
-            Arc::new([Run { at: 0, from, len }])
-        };
-        Self::Extents { source, runs, len }
+        Self::Range { source, from, len }
+    }
+
+    /// Returns runs of `source`, by rising file offset, without overlap, none empty, none past `len`; between them are holes.
+    pub fn extents(source: Arc<dyn ReadAt>, runs: impl Into<Box<[Run]>>, len: u64) -> Self {
+        let runs = runs.into();
+        match *runs {
+            [run] if run.at == 0 && run.len == len => Self::range(source, run.from, len),
+            _ => Self::Extents(Arc::new(Extents { source, runs, len })),
+        }
     }
 
     /// Returns the file's size in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Self::Inline(bytes) => bytes.len() as u64,
-            Self::Extents { len, .. } => *len,
+            Self::Range { len, .. } => *len,
+            Self::Extents(extents) => extents.len,
         }
     }
 
@@ -65,14 +82,14 @@ impl Content {
 
     /// Returns the runs of data: one for inline content, none for an empty file.
     pub fn runs(&self) -> Vec<Run> {
+        let one = |from, len| match len {
+            0 => Vec::new(),
+            _ => vec![Run { at: 0, from, len }],
+        };
         match self {
-            Self::Inline(bytes) if bytes.is_empty() => Vec::new(),
-            Self::Inline(bytes) => vec![Run {
-                at: 0,
-                from: 0,
-                len: bytes.len() as u64,
-            }],
-            Self::Extents { runs, .. } => runs.to_vec(),
+            Self::Inline(bytes) => one(0, bytes.len() as u64),
+            Self::Range { from, len, .. } => one(*from, *len),
+            Self::Extents(extents) => extents.runs.to_vec(),
         }
     }
 
@@ -80,7 +97,8 @@ impl Content {
     pub fn first_offset(&self) -> Option<u64> {
         match self {
             Self::Inline(_) => None,
-            Self::Extents { runs, .. } => runs.first().map(|run| run.from),
+            Self::Range { from, len, .. } => (*len > 0).then_some(*from),
+            Self::Extents(extents) => extents.runs.first().map(|run| run.from),
         }
     }
 
@@ -114,7 +132,8 @@ impl Content {
     fn source(&self) -> Arc<dyn ReadAt> {
         match self {
             Self::Inline(bytes) => Arc::new(bytes.clone()),
-            Self::Extents { source, .. } => source.clone(),
+            Self::Range { source, .. } => source.clone(),
+            Self::Extents(extents) => extents.source.clone(),
         }
     }
 }
@@ -125,54 +144,82 @@ impl ReadAt for Content {
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let (source, runs, len) = match self {
-            Self::Inline(bytes) => return bytes.read_exact_at(buf, offset),
-            Self::Extents { source, runs, len } => (source, runs, len),
-        };
         let end = offset
             .checked_add(buf.len() as u64)
-            .filter(|it| it <= len)
+            .filter(|it| *it <= self.len())
             .ok_or_else(past_end)?;
+        match self {
+            Self::Inline(bytes) => bytes.read_exact_at(buf, offset),
+            // Nothing is asked of the source for nothing.
+            Self::Range { .. } if buf.is_empty() => Ok(()),
+            Self::Range { source, from, .. } => source.read_exact_at(buf, from + offset),
+            Self::Extents(extents) => extents.read(buf, offset..end),
+        }
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        Ok(match self {
+            Self::Inline(_) | Self::Range { .. } => {
+                (offset < self.len()).then(|| offset..self.len())
+            }
+            Self::Extents(extents) => {
+                let run = extents.from(offset).first();
+                run.map(|run| run.at.max(offset)..run.at + run.len)
+            }
+        })
+    }
+
+    fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
+        if range.is_empty() {
+            return;
+        }
+        match self {
+            Self::Inline(_) => tell(range, Origin::Unnamed),
+            Self::Range { source, from, .. } => {
+                let run = Run {
+                    at: 0,
+                    from: *from,
+                    len: self.len(),
+                };
+                run.origins(source, range, tell);
+            }
+            Self::Extents(extents) => extents.origins(range, tell),
+        }
+    }
+}
+
+impl Extents {
+    /// Returns the runs that end after `offset`.
+    fn from(&self, offset: u64) -> &[Run] {
+        let first = self.runs.partition_point(|run| run.at + run.len <= offset);
+        &self.runs[first..]
+    }
+
+    fn read(&self, buf: &mut [u8], range: Range<u64>) -> io::Result<()> {
         buf.fill(0);
-        let first = runs.partition_point(|run| run.at + run.len <= offset);
-        for run in runs[first..].iter().take_while(|run| run.at < end) {
-            let (from, to) = (run.at.max(offset), (run.at + run.len).min(end));
-            let index = |it: u64| usize::try_from(it - offset).expect("within buf");
-            source.read_exact_at(&mut buf[index(from)..index(to)], run.from + (from - run.at))?;
+        for run in self
+            .from(range.start)
+            .iter()
+            .take_while(|run| run.at < range.end)
+        {
+            let (from, to) = (run.at.max(range.start), (run.at + run.len).min(range.end));
+            let index = |it: u64| usize::try_from(it - range.start).expect("within buf");
+            let part = &mut buf[index(from)..index(to)];
+            self.source
+                .read_exact_at(part, run.from + (from - run.at))?;
         }
         Ok(())
     }
 
-    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
-        let runs = self.runs();
-        let first = runs.partition_point(|run| run.at + run.len <= offset);
-        Ok(runs
-            .get(first)
-            .map(|run| run.at.max(offset)..run.at + run.len))
-    }
-
     fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
-        let Self::Extents { source, runs, .. } = self else {
-            if !range.is_empty() {
-                tell(range, Origin::Unnamed);
-            }
-            return;
-        };
         let mut at = range.start;
-        let first = runs.partition_point(|run| run.at + run.len <= at);
-        for run in runs[first..].iter().take_while(|run| run.at < range.end) {
+        for run in self.from(at).iter().take_while(|run| run.at < range.end) {
             if at < run.at {
                 tell(at..run.at, Origin::Zeros);
                 at = run.at;
             }
-            let (to, here) = ((run.at + run.len).min(range.end), run.at);
-            let from = run.from;
-            source.origins(
-                from + (at - here)..from + (to - here),
-                &mut |part, origin| {
-                    tell(part.start - from + here..part.end - from + here, origin);
-                },
-            );
+            let to = (run.at + run.len).min(range.end);
+            run.origins(&self.source, at..to, tell);
             at = to;
         }
         if at < range.end {
@@ -181,12 +228,35 @@ impl ReadAt for Content {
     }
 }
 
+impl Run {
+    /// Tells where a range of the file, within this run, comes from.
+    fn origins(
+        &self,
+        source: &dyn ReadAt,
+        range: Range<u64>,
+        tell: &mut dyn FnMut(Range<u64>, Origin),
+    ) {
+        let (at, from) = (self.at, self.from);
+        source.origins(
+            from + (range.start - at)..from + (range.end - at),
+            &mut |part, origin| tell(part.start - from + at..part.end - from + at, origin),
+        );
+    }
+}
+
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Inline(bytes) => write!(f, "Inline({} B)", bytes.len()),
-            Self::Extents { runs, len, .. } => write!(f, "Extents({len} B in {} runs)", runs.len()),
+            Self::Range { from, len, .. } => write!(f, "Range({len} B from {from})"),
+            Self::Extents(extents) => extents.fmt(f),
         }
+    }
+}
+
+impl std::fmt::Debug for Extents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Extents({} B in {} runs)", self.len, self.runs.len())
     }
 }
 
@@ -209,11 +279,7 @@ mod tests {
                 len: 2,
             },
         ];
-        let content = Content::Extents {
-            source,
-            runs: Arc::new(runs),
-            len: 10,
-        };
+        let content = Content::extents(source, runs, 10);
         let bytes = content.read_all(10).unwrap();
         assert_eq!(bytes, [0, 0, 10, 11, 12, 0, 0, 40, 41, 0]);
         assert!(content.read_all(9).is_err());

@@ -16,7 +16,7 @@ mod path;
 mod tree;
 
 pub use bytes::{ReadAt, Window, WriteAt, Zeros};
-pub use content::{Content, Run};
+pub use content::{Content, Extents, Run};
 pub use dump::dump;
 pub use edit::{EditError, MAX_PATH};
 pub use mosaic::{Mosaic, MosaicBuilder, Overlap};

@@ -94,11 +94,7 @@ mod tests {
                 len: 2,
             },
         ];
-        let content = Content::Extents {
-            source: window.clone(),
-            runs: Arc::new(runs),
-            len: 12,
-        };
+        let content = Content::extents(window.clone(), runs, 12);
         let mut builder = MosaicBuilder::new();
         builder.place(4, Arc::new(content), 0, 12);
         builder.bytes(16, vec![5; 4]);

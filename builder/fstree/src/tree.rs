@@ -161,6 +161,11 @@ impl FileTree {
         id
     }
 
+    /// Returns how many files were added, with a name or without.
+    pub fn file_count(&self) -> usize {
+        self.files.len()
+    }
+
     /// Walks all entries but the root itself, each directory before what is in it, names in byte order.
     pub fn walk(&self) -> Walk<'_> {
         Walk {
@@ -181,7 +186,8 @@ impl FileTree {
 }
 
 impl FileId {
-    pub(crate) fn index(self) -> usize {
+    /// Returns its place among the files of its tree, below [`FileTree::file_count`].
+    pub fn index(self) -> usize {
         usize::try_from(self.0).expect("u32 fits in usize")
     }
 }

@@ -54,7 +54,7 @@ fn tree() -> FileTree {
     }
     put(&mut tree, "/d/e/f", text(&noise(3000)));
     let source: Arc<dyn ReadAt> = Arc::new(noise(16 << 10));
-    let runs: Arc<[Run]> = (0..6)
+    let runs: Box<[Run]> = (0..6)
         .map(|i| Run {
             at: i << 17,
             from: i << 10,
@@ -65,7 +65,7 @@ fn tree() -> FileTree {
     put(
         &mut tree,
         "/combed",
-        FileKind::Regular(Content::Extents { source, runs, len }),
+        FileKind::Regular(Content::extents(source, runs, len)),
     );
     put(&mut tree, "/long", FileKind::Symlink(vec![b'x'; 100]));
     put(&mut tree, "/short", FileKind::Symlink(b"combed".to_vec()));

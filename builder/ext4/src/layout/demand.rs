@@ -252,8 +252,8 @@ fn dir_growth(
 ) -> Result<Vec<(Layer, u64)>, Error> {
     let entry = &census.dirs[dir];
     let layer_of = |child: &Child| match child {
-        Child::Dir(n) => census.dirs[*n].dir.meta.layer,
-        Child::File(n) => census.files[*n].file.meta.layer,
+        Child::Dir(n) => census.dirs[index(*n)].dir.meta.layer,
+        Child::File(n) => census.files[index(*n)].file.meta.layer,
     };
     let made: &[&[u8]] = if dir == 0 && census.lacks_lost_found() {
         &[crate::census::LOST_FOUND]

@@ -45,7 +45,7 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
         let blocks = short(lost_found_blocks(block_size));
         Place {
             inode: FIRST_INODE,
-            ..space.file(&[(0, blocks)], None, block_size)
+            ..space.file(&[(0, blocks)], block_size)
         }
     });
     let (dirs, files) = place_layers(demand, &mut space, options);
@@ -54,7 +54,7 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
         0 => None,
         blocks => Some(Place {
             inode: JOURNAL_INODE,
-            ..space.file(&[(0, blocks)], None, block_size)
+            ..space.file(&[(0, blocks)], block_size)
         }),
     };
     let mut layout = Layout {
@@ -87,33 +87,31 @@ pub(super) fn place(demand: &Demand, fixed: Fixed, options: &Options) -> Result<
 fn place_layers(demand: &Demand, space: &mut Space, options: &Options) -> (Vec<Place>, Vec<Place>) {
     let block_size = options.block_size;
     let mut dirs = vec![Place::default(); demand.dirs];
+    let mut dir_runs: Vec<Vec<Extent>> = vec![Vec::new(); demand.dirs];
     let mut files = vec![Place::default(); demand.files];
     for (number, layer) in &demand.layers {
         for (n, blocks) in &layer.dir_blocks {
-            let have: u32 = dirs[*n].extents.iter().map(|it| it.len).sum();
-            space.extend(&mut dirs[*n].extents, have, *blocks, None);
+            let have: u32 = dir_runs[*n].iter().map(|it| it.len).sum();
+            space.extend(&mut dir_runs[*n], have, *blocks, None);
         }
         for n in &layer.xattr_dirs {
-            dirs[*n].xattr_block = Some(space.block());
+            dirs[*n].set_xattr_block(space.block());
         }
         for n in &layer.xattr_files {
-            files[*n].xattr_block = Some(space.block());
+            files[*n].set_xattr_block(space.block());
         }
         for n in &layer.links {
-            space.extend(&mut files[*n].extents, 0, 1, None);
+            files[*n].extents = space.runs(&[(0, 1)], None).into();
         }
         let unit = options.unit.filter(|_| *number == Layer(0));
         for demand in &layer.files {
             let seat = unit.and_then(|unit| Seat::of(demand.from?, unit, block_size));
-            let Place { extents, nodes, .. } = space.file(&demand.runs, seat, block_size);
-            files[demand.file].extents = extents;
-            files[demand.file].nodes = nodes;
+            space.place(&mut files[demand.file], &demand.runs, seat, block_size);
         }
     }
     // Only now is known in how many pieces a directory is.
-    for dir in &mut dirs {
-        dir.extents = split(&dir.extents);
-        dir.nodes = space.nodes(dir.extents.len(), block_size);
+    for (dir, runs) in dirs.iter_mut().zip(&dir_runs) {
+        space.map(dir, runs, block_size);
     }
     (dirs, files)
 }
@@ -177,19 +175,38 @@ impl Space {
             .collect()
     }
 
-    /// Returns the place of a file with these runs, its inode still 0; `seat` is where in a unit it begins.
-    fn file(&mut self, runs: &[(u32, u32)], mut seat: Option<Seat>, block_size: u32) -> Place {
+    /// Returns the place of a file with these runs, its inode still 0.
+    fn file(&mut self, runs: &[(u32, u32)], block_size: u32) -> Place {
+        let mut place = Place::default();
+        self.place(&mut place, runs, None, block_size);
+        place
+    }
+
+    /// Gives a file blocks for these runs; `seat` is where in a unit it begins.
+    fn place(
+        &mut self,
+        place: &mut Place,
+        runs: &[(u32, u32)],
+        seat: Option<Seat>,
+        block_size: u32,
+    ) {
+        let runs = self.runs(runs, seat);
+        self.map(place, &runs, block_size);
+    }
+
+    /// Returns blocks for runs of a file.
+    fn runs(&mut self, runs: &[(u32, u32)], mut seat: Option<Seat>) -> Vec<Extent> {
         let mut extents = Vec::with_capacity(runs.len());
         for (logical, len) in runs {
             self.extend(&mut extents, *logical, u64::from(*len), seat.take());
         }
-        let extents = split(&extents);
-        let nodes = self.nodes(extents.len(), block_size);
-        Place {
-            extents,
-            nodes,
-            ..Place::default()
-        }
+        extents
+    }
+
+    /// Gives a file these blocks, and its extent tree blocks of its own.
+    fn map(&mut self, place: &mut Place, runs: &[Extent], block_size: u32) {
+        place.extents = split(runs).into();
+        place.set_nodes(self.nodes(place.extents.len(), block_size));
     }
 
     /// Adds `len` blocks from `logical` on to a mapping, as few pieces as free runs allow, each where it sits in its unit.
@@ -268,9 +285,9 @@ mod tests {
     #[test]
     fn runs_are_filled_to_their_ends() {
         let mut space = space(vec![3..5, 10..20]);
-        let place = space.file(&[(0, 3), (8, 2)], None, 4096);
-        assert_eq!(place.extents, [at(0, 3, 2), at(2, 10, 1), at(8, 11, 2)]);
-        space.file(&[(0, 10)], None, 4096);
+        let place = space.file(&[(0, 3), (8, 2)], 4096);
+        assert_eq!(*place.extents, [at(0, 3, 2), at(2, 10, 1), at(8, 11, 2)]);
+        space.file(&[(0, 10)], 4096);
         assert_eq!(space.missing, 3);
     }
 
@@ -278,9 +295,9 @@ mod tests {
     fn pieces_sit_in_their_units_and_what_is_passed_over_stays_free() {
         let mut space = space(vec![5..7, 9..40]);
         let seat = Seat::of(6 * 4096, 8 * 4096, 4096).unwrap();
-        let place = space.file(&[(0, 4), (9, 1)], Some(seat), 4096);
+        let runs = space.runs(&[(0, 4), (9, 1)], Some(seat));
         // Blocks 6, 7, 8, 9 of the source: the second would be at 7, which is taken.
-        assert_eq!(place.extents, [at(0, 6, 1), at(1, 15, 3), at(9, 18, 1)]);
+        assert_eq!(runs, [at(0, 6, 1), at(1, 15, 3), at(9, 18, 1)]);
         assert_eq!(space.passed, [5..6, 9..15]);
         assert_eq!(space.free[1], 19..40);
         assert!(Seat::of(100, 65536, 4096).is_none());

@@ -12,7 +12,6 @@ use crate::inode::{
 use fstree::{
     Content, Dir, File, FileId, FileKind, FileTree, Layer, MAX_PATH, Meta, Name, Node, Run,
 };
-use std::sync::Arc;
 
 /// Directories in one another: Linux cannot even name more than 2,048, and trees are dropped recursively.
 const MAX_DEPTH: u32 = 500;
@@ -181,10 +180,5 @@ pub(super) fn mapped(volume: &Volume, len: u64, map: &[Extent]) -> Content {
             len: (u64::from(it.len) * block).min(rest),
         });
     }
-    let runs: Arc<[Run]> = runs.into();
-    Content::Extents {
-        source: volume.source.clone(),
-        runs,
-        len,
-    }
+    Content::extents(volume.source.clone(), runs, len)
 }

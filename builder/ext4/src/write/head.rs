@@ -62,7 +62,7 @@ impl Writer<'_> {
         let geometry = &self.layout.geometry;
         let blocks: u32 = place.extents.iter().map(|it| it.len).sum();
         let seed = self.sums.inode_seed(place.inode, 0);
-        let built = extent::build(&place.extents, &place.nodes, geometry.block_size, seed);
+        let built = extent::build(&place.extents, place.nodes(), geometry.block_size, seed);
         let inode = Inode {
             mode: S_IFREG | 0o600,
             size: u64::from(blocks) * geometry.block(),

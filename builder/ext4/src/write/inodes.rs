@@ -24,8 +24,11 @@ impl Writer<'_> {
             let mut entries: Vec<Entry<'_>> = Vec::with_capacity(dir.children.len() + 1);
             for (name, child) in &dir.children {
                 let (ino, kind) = match child {
-                    Child::Dir(it) => (layout.dirs[*it].inode, S_IFDIR),
-                    Child::File(it) => (layout.files[*it].inode, self.census.files[*it].kind()),
+                    Child::Dir(it) => (layout.dirs[index(*it)].inode, S_IFDIR),
+                    Child::File(it) => {
+                        let it = index(*it);
+                        (layout.files[it].inode, self.census.files[it].kind())
+                    }
                 };
                 entries.push(Entry {
                     name: name.as_bytes(),
@@ -86,7 +89,7 @@ impl Writer<'_> {
             ));
         }
         let mut blocks = packed.blocks.into_iter();
-        for run in &place.extents {
+        for run in place.extents.iter() {
             let mut bytes = Vec::with_capacity(index(run.len) * index(form.block_size));
             for _ in 0..run.len {
                 bytes.extend(blocks.next().unwrap_or_else(|| form.empty_block(seed)));
@@ -120,7 +123,7 @@ impl Writer<'_> {
                     logical,
                     physical,
                     len,
-                } in &place.extents
+                } in place.extents.iter()
                 {
                     let (start, len) = (u64::from(*logical) * block, u64::from(*len) * block);
                     content.place(&mut self.mosaic, start, len, physical * block);
@@ -164,7 +167,7 @@ impl Writer<'_> {
         let block_size = options.block_size;
         if inode.flags & EXTENTS_FL != 0 {
             let seed = self.sums.inode_seed(place.inode, 0);
-            let built = extent::build(&place.extents, &place.nodes, block_size, seed);
+            let built = extent::build(&place.extents, place.nodes(), block_size, seed);
             inode.block = built.root;
             for (at, node) in built.nodes {
                 self.put(at, node);
@@ -174,7 +177,7 @@ impl Writer<'_> {
             let tail = inode_tail(options);
             let placed = xattr::place(&meta.xattrs, tail, block_size)?;
             inode.tail = xattr::encode_inode(&placed.inode, tail);
-            match place.xattr_block {
+            match place.xattr_block() {
                 Some(at) if !placed.block.is_empty() => {
                     let block =
                         xattr::encode_block(&placed.block, block_size, at, self.sums.seed());

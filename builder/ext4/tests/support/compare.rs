@@ -301,8 +301,7 @@ pub fn same_by_the_kernel(scratch: &Scratch, image: &Path, tree: &FileTree, what
 
 fn hole(len: u64) -> Content {
     let source: Arc<dyn ReadAt> = Arc::new(Vec::new());
-    let runs = Arc::new([]);
-    Content::Extents { source, runs, len }
+    Content::extents(source, [], len)
 }
 
 /// Fills a folder of the host with something of every kind.

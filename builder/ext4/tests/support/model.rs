@@ -449,9 +449,5 @@ fn random_content(rng: &mut Rng) -> Content {
             at += rng.long(300_000) * rng.long(2);
         }
     }
-    Content::Extents {
-        source,
-        runs: runs.into(),
-        len: at,
-    }
+    Content::extents(source, runs, at)
 }

@@ -256,7 +256,7 @@ fn large_files(tree: &mut FileTree) {
         (1 << 21, 700_000, 4096),
         (9 << 20, 1 << 20, 1 << 20),
     ];
-    let runs: Arc<[Run]> = runs
+    let runs: Box<[Run]> = runs
         .iter()
         .map(|(at, from, len)| Run {
             at: *at,
@@ -267,13 +267,9 @@ fn large_files(tree: &mut FileTree) {
     put(
         tree,
         "/sparse",
-        FileKind::Regular(Content::Extents {
-            source: big.clone(),
-            runs,
-            len: 12 << 20,
-        }),
+        FileKind::Regular(Content::extents(big.clone(), runs, 12 << 20)),
     );
-    let runs: Arc<[Run]> = (0..9u64)
+    let runs: Box<[Run]> = (0..9u64)
         .map(|i| Run {
             at: i << 17,
             from: i * 3000,
@@ -283,20 +279,12 @@ fn large_files(tree: &mut FileTree) {
     put(
         tree,
         "/combed",
-        FileKind::Regular(Content::Extents {
-            source: big.clone(),
-            runs,
-            len: (8 << 17) + 2000,
-        }),
+        FileKind::Regular(Content::extents(big.clone(), runs, (8 << 17) + 2000)),
     );
     put(
         tree,
         "/hole",
-        FileKind::Regular(Content::Extents {
-            source: big.clone(),
-            runs: Arc::new([]),
-            len: 5 << 30,
-        }),
+        FileKind::Regular(Content::extents(big.clone(), [], 5 << 30)),
     );
     put(
         tree,

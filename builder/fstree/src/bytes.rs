@@ -2,7 +2,7 @@
 //!
 //! [`ReadAt`] has no cursor, so that many threads pull from one source. Does no buffering.
 
-use crate::origin::Origin;
+use crate::origin::{Origin, tell_moved};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -133,11 +133,11 @@ impl ReadAt for Window {
 
     fn origins(&self, range: Range<u64>, tell: &mut dyn FnMut(Range<u64>, Origin)) {
         let start = self.start;
-        self.source.origins(
+        tell_moved(
+            &self.source,
             range.start + start..range.end + start,
-            &mut |part, origin| {
-                tell(part.start - start..part.end - start, origin);
-            },
+            range.start,
+            tell,
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bytes::{ReadAt, past_end};
 use crate::mosaic::MosaicBuilder;
-use crate::origin::Origin;
+use crate::origin::{Origin, tell_moved};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -176,12 +176,8 @@ impl ReadAt for Content {
         match self {
             Self::Inline(_) => tell(range, Origin::Unnamed),
             Self::Range { source, from, .. } => {
-                let run = Run {
-                    at: 0,
-                    from: *from,
-                    len: self.len(),
-                };
-                run.origins(source, range, tell);
+                let there = from + range.start..from + range.end;
+                tell_moved(source, there, range.start, tell);
             }
             Self::Extents(extents) => extents.origins(range, tell),
         }
@@ -219,28 +215,13 @@ impl Extents {
                 at = run.at;
             }
             let to = (run.at + run.len).min(range.end);
-            run.origins(&self.source, at..to, tell);
+            let from = |it| run.from + (it - run.at);
+            tell_moved(&self.source, from(at)..from(to), at, tell);
             at = to;
         }
         if at < range.end {
             tell(at..range.end, Origin::Zeros);
         }
-    }
-}
-
-impl Run {
-    /// Tells where a range of the file, within this run, comes from.
-    fn origins(
-        &self,
-        source: &dyn ReadAt,
-        range: Range<u64>,
-        tell: &mut dyn FnMut(Range<u64>, Origin),
-    ) {
-        let (at, from) = (self.at, self.from);
-        source.origins(
-            from + (range.start - at)..from + (range.end - at),
-            &mut |part, origin| tell(part.start - from + at..part.end - from + at, origin),
-        );
     }
 }
 

@@ -3,7 +3,7 @@
 //! What no tile covers reads as zero and is reported as a hole. A mosaic holds places, never content.
 
 use crate::bytes::{ReadAt, past_end};
-use crate::origin::Origin;
+use crate::origin::{Origin, tell_moved};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -154,13 +154,8 @@ impl ReadAt for Mosaic {
                 at = tile.at;
             }
             let to = (tile.at + tile.len).min(range.end);
-            let (from, start) = (tile.from, tile.at);
-            tile.source.origins(
-                from + (at - start)..from + (to - start),
-                &mut |part, origin| {
-                    tell(part.start - from + start..part.end - from + start, origin);
-                },
-            );
+            let from = |it| tile.from + (it - tile.at);
+            tell_moved(&tile.source, from(at)..from(to), at, tell);
             at = to;
         }
         if at < range.end {

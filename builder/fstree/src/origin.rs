@@ -23,6 +23,19 @@ pub enum Origin {
     Unnamed,
 }
 
+/// Tells of a range of `source` as if it began at `at`.
+pub(crate) fn tell_moved(
+    source: &dyn ReadAt,
+    range: Range<u64>,
+    at: u64,
+    tell: &mut dyn FnMut(Range<u64>, Origin),
+) {
+    let start = range.start;
+    source.origins(range, &mut |part, origin| {
+        tell(part.start - start + at..part.end - start + at, origin);
+    });
+}
+
 /// A source with a name.
 #[derive(Clone)]
 pub struct Named {

@@ -13,7 +13,8 @@ const FORMAT: &str = "MBR";
 const PROTECTIVE: u8 = 0xee;
 /// Logical partitions read: Linux makes devices for no more.
 const MAX_LOGICAL: u32 = 256;
-const SIGNATURE: [u8; 2] = [0x55, 0xaa];
+/// What a boot sector ends in.
+pub(super) const SIGNATURE: [u8; 2] = [0x55, 0xaa];
 
 /// One of the four records of a boot record.
 struct Record {

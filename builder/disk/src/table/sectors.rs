@@ -5,7 +5,7 @@
 //! logical ones, ext2 to ext4 (the superblock's magic number), FAT, exFAT and NTFS (the boot sector). Partitions of anything
 //! else tell nothing, and in doubt it is 512.
 
-use super::{SectorSize, Table, gpt, read};
+use super::{SectorSize, Table, gpt, mbr, read};
 use crate::error::Error;
 use fstree::ReadAt;
 
@@ -68,7 +68,7 @@ fn count(disk: &dyn ReadAt, table: &Table) -> Result<usize, Error> {
 /// Returns whether a volume begins so.
 fn is_volume(bytes: &[u8; BEGINNING]) -> bool {
     // Code that jumps over the description of the volume, and the signature of a boot sector.
-    let is_boot_sector = matches!(bytes[0], 0xeb | 0xe9) && bytes[510..512] == [0x55, 0xaa];
+    let is_boot_sector = matches!(bytes[0], 0xeb | 0xe9) && bytes[510..512] == mbr::SIGNATURE;
     let is_ext = bytes[1080..1082] == [0x53, 0xef];
     is_boot_sector || is_ext
 }

@@ -106,7 +106,8 @@ fn place_layers(demand: &Demand, space: &mut Space, options: &Options) -> (Vec<P
         let unit = options.unit.filter(|_| *number == Layer(0));
         for demand in &layer.files {
             let seat = unit.and_then(|unit| Seat::of(demand.from?, unit, block_size));
-            space.place(&mut files[demand.file], &demand.runs, seat, block_size);
+            let runs = space.runs(&demand.runs, seat);
+            space.map(&mut files[demand.file], &runs, block_size);
         }
     }
     // Only now is known in how many pieces a directory is.
@@ -178,20 +179,9 @@ impl Space {
     /// Returns the place of a file with these runs, its inode still 0.
     fn file(&mut self, runs: &[(u32, u32)], block_size: u32) -> Place {
         let mut place = Place::default();
-        self.place(&mut place, runs, None, block_size);
+        let runs = self.runs(runs, None);
+        self.map(&mut place, &runs, block_size);
         place
-    }
-
-    /// Gives a file blocks for these runs; `seat` is where in a unit it begins.
-    fn place(
-        &mut self,
-        place: &mut Place,
-        runs: &[(u32, u32)],
-        seat: Option<Seat>,
-        block_size: u32,
-    ) {
-        let runs = self.runs(runs, seat);
-        self.map(place, &runs, block_size);
     }
 
     /// Returns blocks for runs of a file.

@@ -18,7 +18,7 @@ FIRST_PROCESS = b"as init process"
 
 
 class Again(Exception):
-    """The start has to be made once more."""
+    """The emulation failed, as it says, before the kernel touched a disk: the start has to be made once more."""
 
 
 def until(options):
@@ -48,14 +48,25 @@ def launch(one, phase, command):
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
 
 
-def look(one, phase):
-    """The report, when it is there: name -> text. A kernel that panicked is an error. One whose timer failed before
-    it began its first process is `Again`."""
-    console = contents(one.log(phase, "console"))
+def emulated(one, phase, status, console):
+    """`Again`, when the emulation of a machine failed. status: QEMU's, None while it runs."""
     if STARVED in console:
-        raise Again
-    if console and FIRST_PROCESS not in console and (LOST in console or time.time() - os.path.getmtime(one.log(phase, "console")) > SILENT):
-        raise Again
+        raise Again("the emulated timer failed")
+    if FIRST_PROCESS in console:
+        return
+    if console and (LOST in console or time.time() - os.path.getmtime(one.log(phase, "console")) > SILENT):
+        raise Again("the emulated timer failed")
+    # With several emulated CPUs QEMU now and then dies of an assertion of its own while a kernel finds out how large its devices are:
+    # one CPU moves them in the memory map that another is looking at (seen with 10.0.2: `iotlb_to_section`).
+    if status is not None and status < 0:
+        raise Again(f"QEMU died of signal {-status}")
+
+
+def look(one, phase, process):
+    """The report, when it is there: name -> text. A kernel that panicked is an error."""
+    status = process.poll()  # before its last words are read
+    console = contents(one.log(phase, "console"))
+    emulated(one, phase, status, console)
     if b"Kernel panic" in console:
         raise RuntimeError(f"{one.options.name}: start {phase}: the kernel panicked:\n{tail(one, phase)}")
     return guest.extract(contents(one.report_log(phase)))
@@ -106,12 +117,12 @@ def start(machines, phase, last, common):
                 if one in reports:
                     continue
                 try:
-                    found = look(one, phase)
-                except Again:
+                    found = look(one, phase, processes[one])
+                except Again as why:
                     retries -= 1
                     if retries == 0:
-                        raise RuntimeError(f"{one.options.name}: the emulated timer failed again and again") from None
-                    print(f"{one.options.name}: start {phase}: the emulated timer failed before the kernel touched a disk, once more", flush=True)
+                        raise RuntimeError(f"{one.options.name}: {why} again and again: see {one.folder}") from None
+                    print(f"{one.options.name}: start {phase}: {why} before the kernel touched a disk, once more", flush=True)
                     processes[one].kill()
                     processes[one].wait()
                     processes[one].stdin.close()

@@ -174,7 +174,7 @@ class Session(unittest.TestCase):
             with open(f"{folder}/1/pid", encoding="ascii") as file:
                 self.assertFalse(os.path.exists(f"/proc/{file.read().strip()}"))
 
-    def test_a_machine_whose_timer_fails_before_its_disk_is_touched_begins_anew(self):
+    def test_a_machine_whose_emulation_fails_before_its_disk_is_touched_begins_anew(self):
         lost = 'echo "rcu: rcu_preempt kthread timer wakeup didn\'t happen for 5245 jiffies!" >console-1.log'
         silent = "echo ACPI >console-1.log; touch -d '1 hour ago' console-1.log"
         for how, again in ((lost, True), (silent, True), (f"{lost}; echo Run /init as init process >>console-1.log", False)):
@@ -183,6 +183,19 @@ class Session(unittest.TestCase):
                 machines = [Stub(folder, 1, before), Stub(folder, 2, "true")]
                 reports = session.start(machines, 1, True, types.SimpleNamespace(timeout=6))
                 self.assertEqual([one.number for one in reports], [2, 1] if again else [2])
+
+    def test_an_emulator_that_dies_before_its_disk_is_touched_begins_anew(self):
+        init = "echo Run /init as init process >console-1.log"
+        for times, how, again in ((1, "kill -ABRT $$", True), (2, "kill -SEGV $$", True), (3, "kill -ABRT $$", False), (1, "exit 1", False),
+                                  (1, f"{init}; kill -ABRT $$", False)):
+            with self.subTest(times=times, how=how), tempfile.TemporaryDirectory() as folder:
+                machines = [Stub(folder, 1, f"echo >>begun; if [ $(wc -l <begun) -le {times} ]; then {how}; fi"), Stub(folder, 2, "true")]
+                common = types.SimpleNamespace(timeout=60)
+                if again:
+                    self.assertEqual({one.number for one in session.start(machines, 1, True, common)}, {1, 2})
+                else:
+                    with self.assertRaises(RuntimeError):
+                        session.start(machines, 1, True, common)
 
 
 class Extract(unittest.TestCase):

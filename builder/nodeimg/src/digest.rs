@@ -11,8 +11,10 @@ use std::str::FromStr;
 
 pub(crate) use hasher::Hasher;
 
-/// Bytes that are hashed at once.
+/// Bytes that are handed to another thread at once.
 const PIECE: u64 = 1 << 20;
+/// Bytes that are read and hashed by one thread: so few that a processor's second cache still holds them.
+const CACHED: u64 = 128 << 10;
 /// Bytes from which on it is of use that one thread reads while another hashes.
 const WORTH_A_THREAD: u64 = 64 << 20;
 
@@ -30,7 +32,7 @@ impl Digest {
     pub fn of_source(source: &dyn ReadAt) -> io::Result<Self> {
         let mut hash = Sha256::new();
         let (mut buf, mut at) = (Vec::new(), 0);
-        while next(source, PIECE, &mut at, &mut buf)? {
+        while next(source, CACHED, &mut at, &mut buf)? {
             hash.update(&buf);
         }
         Ok(Self(hash.finalize().into()))

@@ -24,17 +24,24 @@ class Machine:
         self.arm = options.hardware in ("virt", "raspi4b")
         if self.arm and options.seed:
             self.image = disk.with_seed(self.image, options.seed, folder)
-        # Further disks: an OVA's own, and the seed's: file and format. The machine takes the secrets off its seed, so it has a copy.
+        # Further disks: an OVA's own, and the seed's: file and format.
         self.disks = [(path, "vmdk", "snapshot=on") for path in more]
         if options.seed and not self.arm:
-            self.disks.append((shutil.copy(options.seed, f"{folder}/seed.img"), "raw", "cache=unsafe"))
-        self.overlay = disk.overlay(self.image, kind, options.disk_size or ("8G" if self.arm else None), folder)
+            self.disks.append((f"{folder}/seed.img", "raw", "cache=unsafe"))
+        self.kind = kind
+        self.renew()
         if self.arm:
             if kind != "raw":
                 raise RuntimeError(f"{options.image}: a Raspberry Pi image has to be raw")
             self.files = disk.firmware_files(self.image, folder)
-        if options.firmware == "uefi" and not self.arm:
-            shutil.copy(UEFI[1], f"{folder}/uefi-vars.fd")
+
+    def renew(self):
+        """Makes the disks what they are before the first start. The machine takes the secrets off its seed, so it has a copy."""
+        if self.options.seed and not self.arm:
+            shutil.copy(self.options.seed, f"{self.folder}/seed.img")
+        self.overlay = disk.overlay(self.image, self.kind, self.options.disk_size or ("8G" if self.arm else None), self.folder)
+        if self.options.firmware == "uefi" and not self.arm:
+            shutil.copy(UEFI[1], f"{self.folder}/uefi-vars.fd")
 
     def log(self, phase, what):
         """Where a serial port's output of a start is kept: `console` or `report`."""

@@ -18,7 +18,7 @@ FIRST_PROCESS = b"as init process"
 
 
 class Again(Exception):
-    """The emulation failed, as it says, before the kernel touched a disk: the start has to be made once more."""
+    """The emulation failed, not the machine: the start has to be made once more, from the same disks."""
 
 
 def until(options):
@@ -49,16 +49,16 @@ def launch(one, phase, command):
 
 
 def emulated(one, phase, status, console):
-    """`Again`, when the emulation of a machine failed. status: QEMU's, None while it runs."""
+    """`Again`, when the emulation of a machine failed, and its disks are what they were, or can be made so. status: QEMU's, None while it
+    runs."""
     if STARVED in console:
         raise Again("the emulated timer failed")
-    if FIRST_PROCESS in console:
-        return
-    if console and (LOST in console or time.time() - os.path.getmtime(one.log(phase, "console")) > SILENT):
+    untouched = FIRST_PROCESS not in console
+    if untouched and console and (LOST in console or time.time() - os.path.getmtime(one.log(phase, "console")) > SILENT):
         raise Again("the emulated timer failed")
-    # With several emulated CPUs QEMU now and then dies of an assertion of its own while a kernel finds out how large its devices are:
-    # one CPU moves them in the memory map that another is looking at (seen with 10.0.2: `iotlb_to_section`).
-    if status is not None and status < 0:
+    # With several emulated CPUs QEMU now and then dies of an assertion of its own while one of them moves devices in the memory map that
+    # another is looking at (seen with 10.0.2, when a kernel asked how large they are: `iotlb_to_section`).
+    if (untouched or phase == 1) and status is not None and status < 0:
         raise Again(f"QEMU died of signal {-status}")
 
 
@@ -122,10 +122,12 @@ def start(machines, phase, last, common):
                     retries -= 1
                     if retries == 0:
                         raise RuntimeError(f"{one.options.name}: {why} again and again: see {one.folder}") from None
-                    print(f"{one.options.name}: start {phase}: {why} before the kernel touched a disk, once more", flush=True)
+                    print(f"{one.options.name}: start {phase}: {why}, once more", flush=True)
                     processes[one].kill()
                     processes[one].wait()
                     processes[one].stdin.close()
+                    if phase == 1:
+                        one.renew()
                     processes[one] = launch(one, phase, commands[one])
                     continue
                 if found is not None:

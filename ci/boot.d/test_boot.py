@@ -147,6 +147,10 @@ class Stub:
     def report_log(self, phase):
         return self.log(phase, "report")
 
+    def renew(self):
+        with open(f"{self.folder}/renewed", "a", encoding="ascii") as file:
+            file.write("\n")
+
     def command(self, phase, script, lan):
         pressed = 'while read -r word; do case $word in system_powerdown) echo pressed; exit;; esac; done; sleep 60'
         return ["sh", "-c", f"cd {self.folder}; echo $$ >pid; {self.before}; cat text >report-{phase}.log; {pressed}"]
@@ -184,18 +188,18 @@ class Session(unittest.TestCase):
                 reports = session.start(machines, 1, True, types.SimpleNamespace(timeout=6))
                 self.assertEqual([one.number for one in reports], [2, 1] if again else [2])
 
-    def test_an_emulator_that_dies_before_its_disk_is_touched_begins_anew(self):
-        init = "echo Run /init as init process >console-1.log"
-        for times, how, again in ((1, "kill -ABRT $$", True), (2, "kill -SEGV $$", True), (3, "kill -ABRT $$", False), (1, "exit 1", False),
-                                  (1, f"{init}; kill -ABRT $$", False)):
-            with self.subTest(times=times, how=how), tempfile.TemporaryDirectory() as folder:
-                machines = [Stub(folder, 1, f"echo >>begun; if [ $(wc -l <begun) -le {times} ]; then {how}; fi"), Stub(folder, 2, "true")]
-                common = types.SimpleNamespace(timeout=60)
-                if again:
-                    self.assertEqual({one.number for one in session.start(machines, 1, True, common)}, {1, 2})
-                else:
+    def test_an_emulator_that_dies_begins_anew_with_the_disks_it_had(self):
+        dies, late = "kill -ABRT $$", "echo Run /init as init process >console-$phase.log; kill -SEGV $$"
+        for phase, times, how, renewed in ((1, 1, dies, 1), (1, 2, late, 2), (2, 1, dies, 0), (2, 1, late, None), (1, 3, dies, None), (1, 1, "exit 1", None)):
+            with self.subTest(phase=phase, times=times, how=how), tempfile.TemporaryDirectory() as folder:
+                one = Stub(folder, 1, f"phase={phase}; echo >>begun; if [ $(wc -l <begun) -le {times} ]; then {how}; fi; : >console-{phase}.log")
+                machines, common = [one, Stub(folder, 2, "true")], types.SimpleNamespace(timeout=60)
+                if renewed is None:
                     with self.assertRaises(RuntimeError):
-                        session.start(machines, 1, True, common)
+                        session.start(machines, phase, True, common)
+                else:
+                    self.assertEqual(set(session.start(machines, phase, True, common)), set(machines))
+                    self.assertEqual(session.contents(f"{one.folder}/renewed"), b"\n" * renewed)
 
 
 class Extract(unittest.TestCase):

@@ -1,8 +1,8 @@
 //! Pieces of a volume read by several threads, and taken in order by one.
 //!
 //! A volume inside a compressed image has to be inflated to be read, which is most of the work. Of so many threads each
-//! reads every so-many-th piece, and is two ahead at most. What comes out, the first error included, does not depend on how
-//! many there are.
+//! reads every so-many-th batch of pieces, and is two ahead at most: one piece, a directory's block, is read sooner than a
+//! thread is woken. What comes out, the first error included, does not depend on how many threads there are.
 
 use super::volume::read;
 use crate::error::Error;
@@ -13,8 +13,18 @@ use std::ops::Range;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
-/// Pieces that wait for their turn, for each thread.
+/// Batches that wait for their turn, for each thread.
 const AHEAD: usize = 2;
+/// Bytes of a batch, but for one of a single piece, and pieces, each of which may need inflating for itself.
+const BATCH_BYTES: u64 = 256 << 10;
+const BATCH_PIECES: usize = 32;
+
+/// Pieces that were read, one behind the other, and what happened to the one after them.
+struct Batch {
+    bytes: Vec<u8>,
+    pieces: usize,
+    error: Option<Error>,
+}
 
 /// Reads `pieces`, ranges of bytes, and calls `take` with each one's place in the list and its bytes.
 pub(super) fn in_order(
@@ -24,23 +34,44 @@ pub(super) fn in_order(
     jobs: NonZeroUsize,
     mut take: impl FnMut(usize, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let jobs = jobs.get().min(pieces.len());
-    let piece = |piece: &Range<u64>, bytes: &mut Vec<u8>| {
-        bytes.resize(index(piece.end - piece.start), 0);
-        read(source, what, piece.start, bytes)
+    let batches = batches(pieces);
+    let jobs = jobs.get().min(batches.len());
+    let fill = |batch: &Range<usize>| {
+        let (mut bytes, mut at) = (Vec::new(), 0);
+        bytes.resize(pieces[batch.clone()].iter().map(len).sum(), 0);
+        for (n, piece) in pieces[batch.clone()].iter().enumerate() {
+            let to = at + len(piece);
+            if let Err(error) = read(source, what, piece.start, &mut bytes[at..to]) {
+                return Batch {
+                    bytes,
+                    pieces: n,
+                    error: Some(error),
+                };
+            }
+            at = to;
+        }
+        Batch {
+            bytes,
+            pieces: batch.len(),
+            error: None,
+        }
+    };
+    let mut hand_on = |range: &Range<usize>, batch: Batch| {
+        let mut at = 0;
+        for n in range.clone().take(batch.pieces) {
+            let to = at + len(&pieces[n]);
+            take(n, &batch.bytes[at..to])?;
+            at = to;
+        }
+        batch.error.map_or(Ok(()), Err)
     };
     if jobs <= 1 {
-        let mut bytes = Vec::new();
-        return pieces.iter().enumerate().try_for_each(|(n, it)| {
-            piece(it, &mut bytes)?;
-            take(n, &bytes)
-        });
+        return batches.iter().try_for_each(|it| hand_on(it, fill(it)));
     }
     let serve = |first: usize, to: &SyncSender<_>| {
-        for it in pieces.iter().skip(first).step_by(jobs) {
-            let mut bytes = Vec::new();
+        for it in batches.iter().skip(first).step_by(jobs) {
             // Nobody takes it any more after an error.
-            if to.send(piece(it, &mut bytes).map(|()| bytes)).is_err() {
+            if to.send(fill(it)).is_err() {
                 return;
             }
         }
@@ -48,20 +79,41 @@ pub(super) fn in_order(
     thread::scope(|scope| {
         let lines: Vec<_> = (0..jobs)
             .map(|first| {
-                let (to, line) = mpsc::sync_channel::<Result<Vec<u8>, Error>>(AHEAD);
+                let (to, line) = mpsc::sync_channel(AHEAD);
                 scope.spawn(move || serve(first, &to));
                 line
             })
             .collect();
-        for n in 0..pieces.len() {
+        for (n, range) in batches.iter().enumerate() {
             // A thread that ends early has panicked, and the scope hands that on.
-            let Ok(bytes) = lines[n % jobs].recv() else {
+            let Ok(batch) = lines[n % jobs].recv() else {
                 return Ok(());
             };
-            take(n, &bytes?)?;
+            hand_on(range, batch)?;
         }
         Ok(())
     })
+}
+
+fn len(piece: &Range<u64>) -> usize {
+    index(piece.end - piece.start)
+}
+
+/// Cuts a list of pieces into batches: ranges of it.
+fn batches(pieces: &[Range<u64>]) -> Vec<Range<usize>> {
+    let mut batches: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (n, piece) in pieces.iter().enumerate() {
+        bytes += piece.end - piece.start;
+        match batches.last_mut() {
+            Some(last) if last.len() < BATCH_PIECES && bytes <= BATCH_BYTES => last.end = n + 1,
+            _ => {
+                bytes = piece.end - piece.start;
+                batches.push(n..n + 1);
+            }
+        }
+    }
+    batches
 }
 
 #[cfg(test)]
@@ -82,23 +134,41 @@ mod tests {
 
     #[test]
     fn pieces_come_in_order_up_to_the_first_that_cannot_be_read() {
-        let mut pieces: Vec<_> = (0..60).map(|it| it * 3..it * 3 + it % 5).collect();
+        let piece = |it: u64| it % 60 * 3..it % 60 * 3 + it % 5;
+        let mut pieces: Vec<_> = (0..300).map(piece).collect();
         for jobs in [1, 2, 3, 100] {
             let (taken, result) = self::taken(&pieces, jobs);
             result.unwrap();
-            assert_eq!(taken.len(), 60);
+            assert_eq!(taken.len(), 300);
             for (piece, bytes) in pieces.iter().zip(&taken) {
                 let expected: Vec<u8> = piece.clone().map(|it| it.to_le_bytes()[0]).collect();
                 assert_eq!(*bytes, expected, "{jobs} threads");
             }
         }
-        pieces[40] = 190..300;
-        pieces[50] = 190..400;
-        for jobs in [1, 2, 3, 100] {
-            let (taken, result) = self::taken(&pieces, jobs);
-            assert_eq!(taken.len(), 40, "{jobs} threads");
-            assert!(matches!(result, Err(Error::Io { at: 190, .. })));
+        // The first of a batch, one within it, its last.
+        for at in [128, 140, 159] {
+            let mut pieces = pieces.clone();
+            pieces[at] = 190..300;
+            pieces[at + 20] = 191..400;
+            for jobs in [1, 2, 3, 100] {
+                let (taken, result) = self::taken(&pieces, jobs);
+                assert_eq!(taken.len(), at, "{jobs} threads");
+                assert!(matches!(result, Err(Error::Io { at: 190, .. })));
+            }
         }
+        pieces.clear();
+        let (taken, result) = self::taken(&pieces, 2);
+        assert!(taken.is_empty() && result.is_ok());
+    }
+
+    #[test]
+    fn a_batch_has_so_many_bytes_and_pieces_at_most() {
+        let small = vec![0..4096; 70];
+        assert_eq!(batches(&small), [0..32, 32..64, 64..70]);
+        let large = vec![0..100 << 10; 5];
+        assert_eq!(batches(&large), [0..2, 2..4, 4..5]);
+        assert_eq!(batches(&vec![0..1 << 20; 2]), [0..1, 1..2]);
+        assert_eq!(batches(&[]), []);
     }
 
     #[test]

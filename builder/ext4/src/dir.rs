@@ -6,7 +6,7 @@
 use crate::checksum::crc32c;
 use crate::features::Feature;
 use crate::hash::{Hash, NameHash};
-use crate::inode::entry_type;
+use crate::inode::{S_IFDIR, entry_type};
 use crate::le::{index, lo16, long, put, put16, put32, short, u16_at, u32_at};
 
 /// Bytes of an entry before its name.
@@ -142,18 +142,7 @@ impl Form {
     }
 
     fn pack_linear(&self, own: u32, parent: u32, entries: &[Entry<'_>]) -> Vec<Vec<u8>> {
-        let dots = [
-            Entry {
-                name: b".",
-                ino: own,
-                kind: 0o040_000,
-            },
-            Entry {
-                name: b"..",
-                ino: parent,
-                kind: 0o040_000,
-            },
-        ];
+        let dots = dots(own, parent);
         let mut rest = entries;
         let mut blocks = Vec::new();
         for n in leaves(24, entries.iter().map(|it| it.name.len()), self.room()) {
@@ -226,18 +215,7 @@ impl Form {
         entries: &[(u32, u32)],
     ) -> Vec<u8> {
         let mut block = vec![0; index(self.block_size)];
-        let dots = [
-            Entry {
-                name: b".",
-                ino: own,
-                kind: 0o040_000,
-            },
-            Entry {
-                name: b"..",
-                ino: parent,
-                kind: 0o040_000,
-            },
-        ];
+        let dots = dots(own, parent);
         self.put_entry(&mut block, 0, 12, &dots[0]);
         self.put_entry(&mut block, 12, index(self.block_size) - 12, &dots[1]);
         block[28] = hash.algorithm.number();
@@ -295,6 +273,15 @@ impl Form {
         };
         put32(block, at, sum);
     }
+}
+
+/// Returns the two entries that every directory begins with.
+fn dots(own: u32, parent: u32) -> [Entry<'static>; 2] {
+    [(b".".as_slice(), own), (b"..", parent)].map(|(name, ino)| Entry {
+        name,
+        ino,
+        kind: S_IFDIR,
+    })
 }
 
 fn entry_len(name: usize) -> usize {

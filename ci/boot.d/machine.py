@@ -20,7 +20,7 @@ class Machine:
         self.options, self.number, self.folder = options, number, folder
         self.port = PORTS[options.hardware]
         os.makedirs(folder, exist_ok=True)
-        self.image, kind, more = disk.unpack(options.image, folder)
+        self.image, self.kind, more = disk.unpack(options.image, folder)
         self.arm = options.hardware in ("virt", "raspi4b")
         if self.arm and options.seed:
             self.image = disk.with_seed(self.image, options.seed, folder)
@@ -28,10 +28,9 @@ class Machine:
         self.disks = [(path, "vmdk", "snapshot=on") for path in more]
         if options.seed and not self.arm:
             self.disks.append((f"{folder}/seed.img", "raw", "cache=unsafe"))
-        self.kind = kind
         self.renew()
         if self.arm:
-            if kind != "raw":
+            if self.kind != "raw":
                 raise RuntimeError(f"{options.image}: a Raspberry Pi image has to be raw")
             self.files = disk.firmware_files(self.image, folder)
 

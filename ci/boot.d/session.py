@@ -51,10 +51,9 @@ def launch(one, phase, command):
 def emulated(one, phase, status, console):
     """`Again`, when the emulation of a machine failed, and its disks are what they were, or can be made so. status: QEMU's, None while it
     runs."""
-    if STARVED in console:
-        raise Again("the emulated timer failed")
     untouched = FIRST_PROCESS not in console
-    if untouched and console and (LOST in console or time.time() - os.path.getmtime(one.log(phase, "console")) > SILENT):
+    stands = untouched and console and (LOST in console or time.time() - os.path.getmtime(one.log(phase, "console")) > SILENT)
+    if STARVED in console or stands:
         raise Again("the emulated timer failed")
     # With several emulated CPUs QEMU now and then dies of an assertion of its own while one of them moves devices in the memory map that
     # another is looking at (seen with 10.0.2, when a kernel asked how large they are: `iotlb_to_section`).

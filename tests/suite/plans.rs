@@ -8,7 +8,7 @@ use nodeimg::profile;
 use nodeimg::shelf::Shelf;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The repository as a shelf.
 pub(crate) struct Repository(PathBuf);
@@ -39,12 +39,7 @@ impl Shelf for Repository {
 }
 
 pub(crate) fn repository() -> Repository {
-    Repository(
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("tests/ has a parent")
-            .to_owned(),
-    )
+    Repository(tests::repository())
 }
 
 /// The repository with files of a user's, which win.

@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 use spdx::{Expression, ParseMode};
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::Command;
+use tests::{repository, run};
 
 /// The part of `ci/deny.toml` that is judged here.
 struct Rules {
@@ -63,25 +63,16 @@ impl Rules {
     }
 }
 
-fn root() -> &'static Path {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().expect("tests/ has a parent")
-}
-
 fn rules() -> Rules {
-    let path = root().join("ci/deny.toml");
+    let path = repository().join("ci/deny.toml");
     Rules::read(&std::fs::read_to_string(path).expect("there is ci/deny.toml"))
 }
 
 #[test]
 fn dependencies_are_what_deny_toml_allows() {
-    let out = Command::new(env!("CARGO"))
+    let out = run(Command::new(env!("CARGO"))
         .args(["metadata", "--locked", "--format-version", "1"])
-        .current_dir(root())
-        .output()
-        .expect("cargo runs");
-    let told = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "cargo metadata: {told}");
+        .current_dir(repository()));
     let metadata: Value = serde_json::from_slice(&out.stdout).expect("cargo tells JSON");
     let packages = metadata["packages"].as_array().expect("a list of packages");
     let theirs = packages.iter().filter(|it| it["source"].is_string());

@@ -5,7 +5,7 @@ use nodeimg::lock::{self, Image, Lock, Locked, Package, Signer};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Returns the shipped profiles, parts and bases by path.
 pub fn shelf() -> BTreeMap<String, Vec<u8>> {
@@ -15,8 +15,7 @@ pub fn shelf() -> BTreeMap<String, Vec<u8>> {
 
 /// Returns the files of a folder by path.
 fn shipped(folder: &str) -> BTreeMap<String, Vec<u8>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let entries = fs::read_dir(root.join(folder)).expect("profiles are readable");
+    let entries = fs::read_dir(crate::repository().join(folder)).expect("profiles are readable");
     let paths = entries.map(|it| it.expect("profiles are readable").path());
     let file = |path: PathBuf| {
         let name = path.file_name()?.to_string_lossy().into_owned();

@@ -19,13 +19,6 @@ const AHEAD: usize = 2;
 const BATCH_BYTES: u64 = 256 << 10;
 const BATCH_PIECES: usize = 32;
 
-/// Pieces that were read, one behind the other, and what happened to the one after them.
-struct Batch {
-    bytes: Vec<u8>,
-    pieces: usize,
-    error: Option<Error>,
-}
-
 /// Reads `pieces`, ranges of bytes, and calls `take` with each one's place in the list and its bytes.
 pub(super) fn in_order(
     source: &dyn ReadAt,
@@ -34,44 +27,21 @@ pub(super) fn in_order(
     jobs: NonZeroUsize,
     mut take: impl FnMut(usize, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let piece = |piece: &Range<u64>| {
+        let mut bytes = vec![0; index(piece.end - piece.start)];
+        read(source, what, piece.start, &mut bytes).map(|()| bytes)
+    };
     let batches = batches(pieces);
     let jobs = jobs.get().min(batches.len());
-    let fill = |batch: &Range<usize>| {
-        let (mut bytes, mut at) = (Vec::new(), 0);
-        bytes.resize(pieces[batch.clone()].iter().map(len).sum(), 0);
-        for (n, piece) in pieces[batch.clone()].iter().enumerate() {
-            let to = at + len(piece);
-            if let Err(error) = read(source, what, piece.start, &mut bytes[at..to]) {
-                return Batch {
-                    bytes,
-                    pieces: n,
-                    error: Some(error),
-                };
-            }
-            at = to;
-        }
-        Batch {
-            bytes,
-            pieces: batch.len(),
-            error: None,
-        }
-    };
-    let mut hand_on = |range: &Range<usize>, batch: Batch| {
-        let mut at = 0;
-        for n in range.clone().take(batch.pieces) {
-            let to = at + len(&pieces[n]);
-            take(n, &batch.bytes[at..to])?;
-            at = to;
-        }
-        batch.error.map_or(Ok(()), Err)
-    };
     if jobs <= 1 {
-        return batches.iter().try_for_each(|it| hand_on(it, fill(it)));
+        let mut pieces = pieces.iter().enumerate();
+        return pieces.try_for_each(|(n, it)| take(n, &piece(it)?));
     }
     let serve = |first: usize, to: &SyncSender<_>| {
         for it in batches.iter().skip(first).step_by(jobs) {
+            let batch: Vec<_> = pieces[it.clone()].iter().map(piece).collect();
             // Nobody takes it any more after an error.
-            if to.send(fill(it)).is_err() {
+            if to.send(batch).is_err() {
                 return;
             }
         }
@@ -89,14 +59,12 @@ pub(super) fn in_order(
             let Ok(batch) = lines[n % jobs].recv() else {
                 return Ok(());
             };
-            hand_on(range, batch)?;
+            for (n, bytes) in range.clone().zip(batch) {
+                take(n, &bytes?)?;
+            }
         }
         Ok(())
     })
-}
-
-fn len(piece: &Range<u64>) -> usize {
-    index(piece.end - piece.start)
 }
 
 /// Cuts a list of pieces into batches: ranges of it.
